@@ -1,0 +1,44 @@
+//! **shmkit**: shared memory for Rust, C, Python and Go, from this one crate.
+//!
+//! Processes in any of these languages open the same region by name and share its bytes and locks at the speed of
+//! memory; when one of them is killed, at any instruction, the others go on.
+//!
+//! # Vocabulary
+//!
+//! The same words in all languages:
+//!
+//! - **Mapping** ([`Mapping`]): one mapped range of a file or of anonymous memory.
+//! - **Segment** ([`Segment`]): the named thing that is mapped: a POSIX shared memory object, a file, a memfd.
+//! - **Region** ([`Region`]): a segment with a header, *attachments*, a *guard*, `len` user bytes and an arena.
+//! - **Attachment**: one process's live membership of a region. The kernel knows when it ends.
+//! - **Guard** ([`Region::lock`]): the region's lock. Its owner is a process; an owner's death is reported to the next.
+//! - **View** ([`View`]): bytes that stay where they are while it lives.
+//!
+//! # Rules
+//!
+//! - Shared bytes are changed by others at any time: they are copied, or seen through atomics, and never become `&[u8]`.
+//! - Every error ([`Error`]) names the operation, the object and the errno, and says what to do next.
+//! - Every wait can be bounded ([`Wait`]).
+//!
+//! Linux only, kernel 4.14 or newer, 64-bit.
+#![deny(unsafe_code)]
+#![cfg(all(target_os = "linux", target_pointer_width = "64"))]
+
+mod atomic;
+mod error;
+mod exports;
+pub mod layout;
+mod mapping;
+mod region;
+mod segment;
+mod sync;
+mod sys;
+mod view;
+
+pub use atomic::AtomicU32;
+pub use error::{Error, ErrorKind, Result};
+pub use mapping::{Advice, Flush, MapOptions, Mapping, Protection, Sharing, View};
+pub use region::{LockError, LockResult, Region, RegionGuard, RegionOptions};
+pub use segment::{Location, Segment, SegmentOptions};
+pub use sync::{Acquired, Wait};
+pub use view::{Shared, SharedBytes};

@@ -1,0 +1,296 @@
+//! How to make a mapping, and what to tell the kernel about one.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::mman::MsFlags;
+
+use super::{Mapping, Protection};
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::Segment;
+use crate::sys::file::ObjectFile;
+use crate::sys::map::{Map, Request};
+
+/// Who sees what is written.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    /// Everybody who maps the object, and the file itself (mmap(2), `MAP_SHARED`). The default.
+    #[default]
+    Shared = 0,
+    /// Only this mapping: a page is copied at its first write (`MAP_PRIVATE`).
+    Private = 1,
+}
+
+/// How far a flush goes before it returns (msync(2)).
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flush {
+    /// Hands the pages to the kernel's write-back and returns (`MS_ASYNC`). On Linux the kernel knows already.
+    Async = 0,
+    /// Returns when the pages are on the disk (`MS_SYNC`), and reports the device's errors.
+    Sync = 1,
+}
+
+impl Flush {
+    pub(crate) fn flags(self) -> MsFlags {
+        match self {
+            Flush::Async => MsFlags::MS_ASYNC,
+            Flush::Sync => MsFlags::MS_SYNC,
+        }
+    }
+}
+
+/// What the program intends to do with a range (madvise(2)). A hint never changes what the bytes are, except that
+/// [`Advice::DontNeed`] drops private changes.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Advice {
+    /// No special pattern.
+    Normal = 0,
+    /// Reads will jump: no read-ahead.
+    Random = 1,
+    /// Reads will run forward: read far ahead.
+    Sequential = 2,
+    /// The range will be needed soon: start reading it.
+    WillNeed = 3,
+    /// The range will not be needed soon: pages may go, and private changes to them are lost. Whole pages only.
+    DontNeed = 4,
+}
+
+impl Advice {
+    /// Every advice, by number.
+    pub const ALL: [Advice; 5] =
+        [Advice::Normal, Advice::Random, Advice::Sequential, Advice::WillNeed, Advice::DontNeed];
+
+    /// The advice with this number, as it crosses the C ABI: the `MADV_` numbers of Linux.
+    pub fn from_number(number: u32) -> Option<Advice> {
+        Self::ALL.into_iter().find(|advice| *advice as u32 == number)
+    }
+
+    /// Whether taking it for a page that was only touched by the range would hurt a neighbour.
+    pub(crate) fn needs_whole_pages(self) -> bool {
+        self == Advice::DontNeed
+    }
+}
+
+/// Options for a [`Mapping`].
+///
+/// # Map a file, creating it
+/// ```
+/// use shmkit::{MapOptions, Protection};
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("data.bin");
+/// let mapping = MapOptions::new().protection(Protection::ReadWrite).create(true).len(4096).map_path(&path)?;
+/// mapping.write_at(0, b"Hi")?;
+/// assert_eq!(&std::fs::read(&path).unwrap()[..2], b"Hi");
+/// # Ok::<(), shmkit::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MapOptions {
+    len: Option<usize>,
+    offset: u64,
+    protection: Protection,
+    sharing: Sharing,
+    populate: bool,
+    no_reserve: bool,
+    create: bool,
+    grow: bool,
+    mode: u32,
+}
+
+impl Default for MapOptions {
+    fn default() -> MapOptions {
+        MapOptions {
+            len: None,
+            offset: 0,
+            protection: Protection::Read,
+            sharing: Sharing::Shared,
+            populate: false,
+            no_reserve: false,
+            create: false,
+            grow: false,
+            mode: 0o644,
+        }
+    }
+}
+
+impl MapOptions {
+    /// The whole of an existing object, shared, for reading.
+    pub fn new() -> MapOptions {
+        MapOptions::default()
+    }
+
+    /// Number of bytes to map; without it, everything from the offset to the end.
+    pub fn len(mut self, len: usize) -> MapOptions {
+        self.len = Some(len);
+        self
+    }
+
+    /// Where in the object the mapping begins, in bytes. Need not be aligned to a page.
+    pub fn offset(mut self, offset: u64) -> MapOptions {
+        self.offset = offset;
+        self
+    }
+
+    /// What the pages allow.
+    pub fn protection(mut self, protection: Protection) -> MapOptions {
+        self.protection = protection;
+        self
+    }
+
+    /// Who sees what is written.
+    pub fn sharing(mut self, sharing: Sharing) -> MapOptions {
+        self.sharing = sharing;
+        self
+    }
+
+    /// Reads all pages in now instead of at first touch (`MAP_POPULATE`).
+    pub fn populate(mut self, populate: bool) -> MapOptions {
+        self.populate = populate;
+        self
+    }
+
+    /// Takes no swap reservation for private pages (`MAP_NORESERVE`): a store may then find no memory.
+    pub fn no_reserve(mut self, no_reserve: bool) -> MapOptions {
+        self.no_reserve = no_reserve;
+        self
+    }
+
+    /// Creates the file when it is missing, and makes it long enough. Never truncates one that exists.
+    pub fn create(mut self, create: bool) -> MapOptions {
+        self.create = create;
+        self
+    }
+
+    /// Makes the file longer when it ends before the range, with storage behind every byte (posix_fallocate(3)).
+    pub fn grow(mut self, grow: bool) -> MapOptions {
+        self.grow = grow;
+        self
+    }
+
+    /// Permission bits for a file that `create` makes; the umask applies. Default 0644.
+    pub fn mode(mut self, mode: u32) -> MapOptions {
+        self.mode = mode;
+        self
+    }
+
+    /// Maps a file.
+    ///
+    /// Errors: `NotFound`, `PermissionDenied`, `InvalidLength` (length 0, or an empty file), `OutOfRange` (beyond the
+    /// file's end without `grow`), `NoSpace`, `WrongKind` (a directory or device), `InvalidArgument`.
+    pub fn map_path(&self, path: impl AsRef<Path>) -> Result<Mapping> {
+        let path = path.as_ref();
+        let object = path.to_string_lossy().into_owned();
+        let fail = |errno: Errno| Error::from_errno(errno as i32, "map file", object.as_str());
+        self.check(&object)?;
+        let writable = self.needs_writable_file();
+        let file = ObjectFile::open_file(path, writable, self.create.then_some(self.mode)).map_err(fail)?;
+        self.map_object(&file, object)
+    }
+
+    /// Maps an open segment.
+    pub fn map_segment(&self, segment: &Segment) -> Result<Mapping> {
+        let object = segment.location().display().into_owned();
+        self.check(&object)?;
+        if self.needs_writable_file() && !segment.is_writable() {
+            return Err(Error::new(ErrorKind::ReadOnly, "map segment", object));
+        }
+        self.map_object(segment.object(), object)
+    }
+
+    /// Maps a file that the caller opened; the descriptor may be closed afterwards.
+    pub fn map_file(&self, file: impl AsFd) -> Result<Mapping> {
+        let object = String::from("(descriptor)");
+        self.check(&object)?;
+        let file = ObjectFile::duplicate(file.as_fd())
+            .map_err(|errno| Error::from_errno(errno as i32, "map file", object.as_str()))?;
+        self.map_object(&file, object)
+    }
+
+    /// Maps memory that no file backs. Shared memory reaches children that are forked later; private memory is the
+    /// process's own. It is for reading and writing unless another protection than [`Protection::Read`] was asked.
+    pub fn map_anonymous(&self) -> Result<Mapping> {
+        let operation = "map memory";
+        let fail = |errno: Errno| Error::from_errno(errno as i32, operation, "");
+        let len = self.len.unwrap_or(0);
+        if len == 0 || self.offset != 0 || self.create || self.grow {
+            let kind = if len == 0 { ErrorKind::InvalidLength } else { ErrorKind::InvalidArgument };
+            return Err(Error::new(kind, operation, "")
+                .with_detail("memory without a file takes a length, and no offset, create or grow"));
+        }
+        let protection =
+            if self.protection == Protection::None { self.protection } else { Protection::ReadWrite };
+        let request = self.request(len, protection);
+        let map = match self.sharing {
+            Sharing::Private => Map::anonymous(&request).map_err(fail)?,
+            Sharing::Shared => {
+                let memory = ObjectFile::memfd(c"shmkit-anonymous").map_err(fail)?;
+                memory.set_len(len as u64).map_err(fail)?;
+                Map::of_file(memory.as_fd(), &request).map_err(fail)?
+            }
+        };
+        Ok(Mapping::new(map, protection, self.sharing, true, String::new()))
+    }
+
+    /// Refuses what no file could satisfy, before one is opened or created.
+    fn check(&self, object: &str) -> Result<()> {
+        let end = self.offset.checked_add(self.len.unwrap_or(0) as u64);
+        if self.len == Some(0) || end.is_none_or(|end| end > i64::MAX as u64) {
+            return Err(Error::new(ErrorKind::InvalidLength, "map file", object).with_detail(format!(
+                "{} bytes at offset {}",
+                self.len.unwrap_or(0),
+                self.offset
+            )));
+        }
+        if (self.create || self.grow) && self.len.is_none() {
+            return Err(Error::new(ErrorKind::InvalidArgument, "map file", object)
+                .with_detail("create and grow need a length"));
+        }
+        Ok(())
+    }
+
+    fn needs_writable_file(&self) -> bool {
+        let stores_reach_it = self.sharing == Sharing::Shared && self.protection.allows_write();
+        stores_reach_it || self.create || self.grow
+    }
+
+    fn map_object(&self, file: &ObjectFile, object: String) -> Result<Mapping> {
+        let fail = |errno: Errno| Error::from_errno(errno as i32, "map file", object.as_str());
+        let size = file.size().map_err(fail)?;
+        let len = self.len.unwrap_or(usize::try_from(size.saturating_sub(self.offset)).unwrap_or(0));
+        if len == 0 {
+            return Err(Error::new(ErrorKind::InvalidLength, "map file", object).with_detail(format!(
+                "the file has {size} bytes, nothing is left at offset {}",
+                self.offset
+            )));
+        }
+        let end = self.offset + len as u64;
+        if end > size {
+            if !(self.create || self.grow) {
+                return Err(Error::new(ErrorKind::OutOfRange, "map file", object).with_detail(format!(
+                    "{len} bytes at offset {} of a file of {size}; or let it grow",
+                    self.offset
+                )));
+            }
+            file.reserve(end).map_err(|errno| fail(errno).with_detail(format!("{end} bytes")))?;
+        }
+        let map = Map::of_file(file.as_fd(), &self.request(len, self.protection)).map_err(fail)?;
+        let stores_allowed = self.sharing == Sharing::Private || self.needs_writable_file();
+        Ok(Mapping::new(map, self.protection, self.sharing, stores_allowed, object))
+    }
+
+    fn request(&self, len: usize, protection: Protection) -> Request {
+        Request {
+            offset: self.offset,
+            len,
+            private: self.sharing == Sharing::Private,
+            protection: protection.flags(),
+            populate: self.populate,
+            no_reserve: self.no_reserve,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Attachments: who is alive, as the kernel knows it.
+//!
+//! Slot *j* is alive if and only if somebody holds an open-file-description lock on byte `TOKEN_BASE + j` of the object.
+//! The holder is an open file description that nothing refers to but a mapping without access, hidden from forked
+//! children: so the lock lives exactly as long as the address space, whatever is done to descriptors, and the kernel
+//! drops it when the process dies, in any PID namespace.
+//!
+//! `me`, this process's owner id, is a word that a forked child reads as 0: the child is not attached, and gets a slot
+//! of its own when it first needs one.
+//!
+//! Taking a slot, step by step; a death between any two leaves a slot that the next taker takes the same way:
+//! 1. lock its byte; 2. raise `slots_high` over it; 3. `generation += 1` (release), *from here everything owned by the
+//!    old generation is owned by a dead process*; 4. fill in what people read; 5. `state = LIVE`.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use parking_lot::{Mutex, RwLock};
+
+use super::header::Geometry;
+use crate::atomic::AtomicU32;
+use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{self, LiveHeader, Slot};
+use crate::segment::Location;
+use crate::sync::wait::{Party, Slept};
+use crate::sys::file::ObjectFile;
+use crate::sys::fork::{self, WipedWord};
+use crate::sys::futex::{self, Wake};
+use crate::sys::map::Token;
+use crate::sys::{clock, ofd, process};
+use crate::view::SharedBytes;
+
+const GENERATION_MASK: u32 = u32::MAX >> layout::OWNER_GENERATION_SHIFT;
+const SLOT_MASK: u32 = (1 << (layout::OWNER_GENERATION_SHIFT - layout::OWNER_SLOT_SHIFT)) - 1;
+
+/// The owner id of a slot's generation, as it stands in lock words.
+fn owner_id(index: u32, generation: u32) -> u32 {
+    (generation & GENERATION_MASK) << layout::OWNER_GENERATION_SHIFT | (index + 1) << layout::OWNER_SLOT_SHIFT
+}
+
+/// One process's membership of a region.
+pub(crate) struct Attachment {
+    /// Without locks of its own; asked about the locks of others. Replaced when somebody closed it under us.
+    object: RwLock<ObjectFile>,
+    location: Location,
+    me: WipedWord,
+    /// Held by whoever read a non-zero `me`; after fork a child forgets the parent's, whose addresses it does not have.
+    /// Locked only inside [`fork::exclude`].
+    token: Mutex<Option<Token>>,
+}
+
+/// The shared words that attachments live in.
+pub(crate) struct Slots<'a> {
+    pub live: &'a LiveHeader,
+    pub geometry: &'a Geometry,
+    pub bytes: SharedBytes<'a>,
+}
+
+impl Slots<'_> {
+    /// The slot; `None` for an index beyond the table, which only corruption yields.
+    pub fn get(&self, index: u32) -> Option<&Slot> {
+        if index >= self.geometry.slot_count {
+            return None;
+        }
+        self.bytes.shared(self.geometry.slot_offset(index)).ok()
+    }
+
+    /// Number of slots ever used, never beyond the table.
+    pub fn high(&self) -> u32 {
+        self.live.slots_high.load(Acquire).min(self.geometry.slot_count)
+    }
+}
+
+impl Attachment {
+    /// Not attached yet; the object must be open for reading and writing.
+    pub fn new(object: ObjectFile, location: Location) -> Result<Attachment> {
+        let me = WipedWord::new()
+            .map_err(|errno| Error::from_errno(errno as i32, "attach to region", location.display()))?;
+        Ok(Attachment { object: RwLock::new(object), location, me, token: Mutex::new(None) })
+    }
+
+    /// This process's owner id, or 0 when it is not attached.
+    #[inline]
+    pub fn me(&self) -> u32 {
+        self.me.get().load(Relaxed)
+    }
+
+    /// Where [`Attachment::me`] is read from, for languages that read it themselves.
+    pub fn me_word(&self) -> &AtomicU32 {
+        self.me.get()
+    }
+
+    /// Takes a slot, if this process has none. Call inside [`fork::exclude`]: a child forked between the opening and
+    /// the closing of the token's description would keep our lock alive after us.
+    pub fn attach(&self, slots: &Slots<'_>) -> Result<u32> {
+        let operation = "attach to region";
+        if self.me() != 0 {
+            return Ok(self.me());
+        }
+        let fail = |errno: Errno| Error::from_errno(errno as i32, operation, self.location.display());
+        let name = self.location.path(operation).ok();
+        let description = self.object.read().reopen(name.as_deref()).map_err(fail)?;
+        let token = Token::of_file(description.as_fd()).map_err(fail)?;
+        let taken = take_slot(slots, &description).map_err(fail).and_then(|taken| {
+            taken.ok_or_else(|| {
+                Error::new(ErrorKind::TooManyAttachments, operation, self.location.display())
+                    .with_detail(format!("{} slots", slots.geometry.slot_count))
+            })
+        });
+        drop(description);
+        let (index, generation) = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                token.unmap();
+                return Err(error);
+            }
+        };
+        // Self-test: a kernel or file system that does not show our lock would declare us dead.
+        if !ofd::is_locked_elsewhere(self.object.read().as_fd(), token_byte(index)).unwrap_or(false) {
+            token.unmap();
+            return Err(Error::new(ErrorKind::Unsupported, operation, self.location.display())
+                .with_detail("the file system has no open-file-description locks"));
+        }
+        *self.token.lock() = Some(token);
+        let me = owner_id(index, generation);
+        self.me.get().store(me, Release);
+        Ok(me)
+    }
+
+    /// Gives the slot back. Only when nothing is held; call inside [`fork::exclude`].
+    pub fn detach(&self, slots: &Slots<'_>) {
+        let me = self.me.get().swap(0, Relaxed);
+        if me == 0 {
+            return;
+        }
+        if let Some(slot) = slots.get(slot_index(me)) {
+            slot.state.store(layout::SLOT_FREE, Release);
+        }
+        if let Some(token) = self.token.lock().take() {
+            token.unmap();
+        }
+    }
+
+    /// Whether the kernel still holds a lock for this slot. When in doubt: yes.
+    fn is_locked(&self, index: u32) -> bool {
+        let object = self.object.read();
+        if ofd::is_locked_elsewhere(object.as_fd(), token_byte(index)) != Ok(false) {
+            return true;
+        }
+        // Believe "no lock" only from a descriptor that sees our own.
+        let me = self.me();
+        let sound = me == 0 && object.is_intact()
+            || me != 0 && ofd::is_locked_elsewhere(object.as_fd(), token_byte(slot_index(me))) == Ok(true);
+        if sound {
+            return false;
+        }
+        drop(object);
+        self.reopen();
+        true
+    }
+
+    /// Somebody closed our descriptor, and maybe reused its number: find the object again.
+    #[cold]
+    fn reopen(&self) {
+        let name = self.location.path("attach to region").ok();
+        let fresh = self.object.read().reopen(name.as_deref());
+        if let Ok(fresh) = fresh {
+            *self.object.write() = fresh;
+        }
+    }
+}
+
+/// Locks a slot's byte for the description and makes the slot ours: its index and new generation, or `None` when all
+/// belong to the living.
+fn take_slot(slots: &Slots<'_>, description: &ObjectFile) -> std::result::Result<Option<(u32, u32)>, Errno> {
+    let high = slots.high();
+    let is_free =
+        |index: &u32| slots.get(*index).is_some_and(|slot| slot.state.load(Relaxed) == layout::SLOT_FREE);
+    let free = (0..high).filter(is_free);
+    let claimed = (0..high).filter(|index| !is_free(index));
+    for index in free.chain(claimed).chain(high..slots.geometry.slot_count) {
+        let Some(slot) = slots.get(index) else { continue };
+        if !ofd::try_lock_byte(description.as_fd(), token_byte(index))? {
+            continue;
+        }
+        slots.live.slots_high.fetch_max(index + 1, Release);
+        let generation = slot.generation.fetch_add(1, Release).wrapping_add(1);
+        slot.pid.store(process::pid(), Relaxed);
+        slot.pid_namespace.store(process::pid_namespace(), Relaxed);
+        slot.attached_ns.store(clock::monotonic_ns(), Relaxed);
+        let mut label = [0; 32];
+        let name = process::command_name();
+        let len = name.len().min(label.len());
+        label[..len].copy_from_slice(&name[..len]);
+        for (word, bytes) in slot.label.iter().zip(bytemuck::cast::<_, [u64; 4]>(label)) {
+            word.store(bytes, Relaxed);
+        }
+        slot.state.store(layout::SLOT_LIVE, Release);
+        return Ok(Some((index, generation)));
+    }
+    Ok(None)
+}
+
+fn token_byte(index: u32) -> i64 {
+    layout::TOKEN_BASE + i64::from(index)
+}
+
+/// The slot that an owner id names; `u32::MAX` for an id that names nobody.
+fn slot_index(owner: u32) -> u32 {
+    (owner >> layout::OWNER_SLOT_SHIFT & SLOT_MASK).wrapping_sub(1)
+}
+
+/// An attached process, as the lock state machines see it.
+pub(crate) struct Attached<'a> {
+    pub attachment: &'a Attachment,
+    pub slots: Slots<'a>,
+}
+
+impl Party for Attached<'_> {
+    fn is_dead(&self, owner: u32) -> bool {
+        // A slot beyond the table is corruption: taking the lock from somebody who may live would make it worse.
+        self.slots.get(slot_index(owner)).is_some()
+            && (self.is_replaced(owner) || !self.attachment.is_locked(slot_index(owner)))
+    }
+
+    fn is_replaced(&self, owner: u32) -> bool {
+        self.slots.get(slot_index(owner)).is_some_and(|slot| {
+            slot.generation.load(Acquire) & GENERATION_MASK != owner >> layout::OWNER_GENERATION_SHIFT
+        })
+    }
+
+    fn sleep(&self, word: &AtomicU32, expected: u32, at_most: Duration) -> Slept {
+        match futex::wait(word, expected, at_most) {
+            Wake::Woken | Wake::Changed => Slept::Woken,
+            Wake::TimedOut => Slept::TimedOut,
+            Wake::Interrupted => Slept::Interrupted,
+        }
+    }
+
+    fn wake(&self, word: &AtomicU32, count: i32) -> usize {
+        futex::wake(word, count)
+    }
+}
+
+/// Runs `attach` where no fork can come between its steps.
+pub(crate) fn attach(attachment: &Attachment, slots: &Slots<'_>) -> Result<u32> {
+    let _no_fork = fork::exclude();
+    attachment.attach(slots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owner_ids_fit_the_word_and_lead_back() {
+        for index in [0, 1, 127, layout::MAX_SLOT_COUNT - 1] {
+            for generation in [0, 1, GENERATION_MASK, GENERATION_MASK + 1, u32::MAX] {
+                let id = owner_id(index, generation);
+                assert_eq!(id & !layout::WORD_OWNER_MASK, 0, "the flag bits stay free");
+                assert_ne!(id, 0);
+                assert_eq!(slot_index(id), index);
+                assert_eq!(id >> layout::OWNER_GENERATION_SHIFT, generation & GENERATION_MASK);
+            }
+        }
+        assert_eq!(slot_index(0), u32::MAX);
+    }
+}

@@ -1,0 +1,244 @@
+//! The memory of an open region, shared by all handles that this process has on it.
+//!
+//! Invariants:
+//! - One [`Memory`] per region, access mode and process: a table keyed by device and inode finds it. So there is one
+//!   attachment per process and region, and a lock taken through one handle can be given back through another.
+//! - The last handle to close detaches the process and puts zero pages in place of the region ([`Map::retire`]); the
+//!   addresses stay until the last reference goes. Closing is refused while this process holds a lock.
+//! - Lock order: [`fork::exclude`], then the table.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use nix::sys::mman::ProtFlags;
+use parking_lot::Mutex;
+
+use super::attachment::{Attached, Attachment, Slots, attach};
+use super::header::{Geometry, flaw_error};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{self, LiveHeader, MutexRecord};
+use crate::segment::{Location, Segment};
+use crate::sync::mutex;
+use crate::sys::file::FileId;
+use crate::sys::fork;
+use crate::sys::map::{Map, Request};
+use crate::view::{Shared, SharedBytes};
+
+pub(crate) struct Memory {
+    map: Map,
+    pub geometry: Geometry,
+    pub location: Location,
+    file_id: FileId,
+    data_len: usize,
+    /// None: opened for reading, so no lock can be taken.
+    attachment: Option<Attachment>,
+    handles: AtomicUsize,
+    retired: AtomicBool,
+}
+
+/// All open regions of this process. Locked only inside [`fork::exclude`], so that a forked child finds it in order.
+static OPEN: Mutex<Vec<(FileId, bool, Weak<Memory>)>> = Mutex::new(Vec::new());
+
+/// Writes the header of a new region into its segment, which nobody else knows yet; `READY` comes last.
+pub(crate) fn format(segment: &Segment, geometry: &Geometry) -> Result<()> {
+    let operation = "create region";
+    let map = map_all(segment, geometry, true, operation)?;
+    #[allow(unsafe_code)]
+    // SAFETY: the map lives to the end of this function.
+    let bytes = unsafe { SharedBytes::new(map.base(), map.len(), true) };
+    bytes.write_at(0, bytemuck::bytes_of(&geometry.to_header()))?;
+    let live: &LiveHeader = bytes.shared(layout::LIVE_HEADER_OFFSET)?;
+    live.data_len.store(geometry.data_capacity as u64, Ordering::Relaxed);
+    live.state.store(layout::STATE_READY, Ordering::Release);
+    Ok(())
+}
+
+impl Memory {
+    /// The memory behind an open segment: checked, mapped, attached, or the one that this process has already. Counts
+    /// one handle.
+    pub fn open(segment: Segment, operation: &'static str) -> Result<Arc<Memory>> {
+        let _no_fork = fork::exclude();
+        let mut open = OPEN.lock();
+        open.retain(|(_, _, memory)| memory.strong_count() > 0);
+        let key = (segment.object().id(), segment.is_writable());
+        let found = open.iter().find(|(id, writable, _)| (*id, *writable) == key);
+        if let Some(memory) = found.and_then(|(_, _, memory)| memory.upgrade()) {
+            memory.handles.fetch_add(1, Ordering::Relaxed);
+            return Ok(memory);
+        }
+        let memory = Arc::new(Memory::map(segment, operation)?);
+        if let Some(attachment) = &memory.attachment {
+            attachment.attach(&memory.slots())?;
+        }
+        open.push((key.0, key.1, Arc::downgrade(&memory)));
+        Ok(memory)
+    }
+
+    /// Counts one more handle on memory that has one.
+    pub fn another_handle(self: &Arc<Memory>, operation: &'static str) -> Result<Arc<Memory>> {
+        let _no_fork = fork::exclude();
+        if self.retired.load(Ordering::SeqCst) {
+            return Err(self.error(ErrorKind::Closed, operation));
+        }
+        self.handles.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::clone(self))
+    }
+
+    fn map(segment: Segment, operation: &'static str) -> Result<Memory> {
+        let object = segment.location().display().into_owned();
+        let file_len = segment.len()?;
+        let mut start = [0; layout::HEADER_SIZE];
+        let got = segment.object().read_at(0, &mut start).map_err(|errno| segment.fail(operation, errno))?;
+        let geometry =
+            Geometry::check(&start[..got], file_len).map_err(|flaw| flaw_error(flaw, operation, &object))?;
+        let writable = segment.is_writable();
+        let map = map_all(&segment, &geometry, writable, operation)?;
+        let (file, location) = segment.into_parts();
+        let file_id = file.id();
+        let attachment = if writable { Some(Attachment::new(file, location.clone())?) } else { None };
+        let mut memory = Memory {
+            map,
+            geometry,
+            location,
+            file_id,
+            data_len: 0,
+            attachment,
+            handles: AtomicUsize::new(1),
+            retired: AtomicBool::new(false),
+        };
+        let live = memory.live();
+        let (state, data_len) = (live.state.load(Ordering::Acquire), live.data_len.load(Ordering::Acquire));
+        if state != layout::STATE_READY || data_len == 0 || data_len > geometry.data_capacity as u64 {
+            let text = format!("state {state:#x}, {data_len} user bytes of {}", geometry.data_capacity);
+            return Err(flaw_error((ErrorKind::Corrupted, text), operation, &object));
+        }
+        memory.data_len = data_len as usize;
+        Ok(memory)
+    }
+
+    /// Number of user bytes.
+    #[inline]
+    pub fn data_len(&self) -> usize {
+        self.data_len
+    }
+
+    /// The user bytes.
+    #[inline]
+    pub fn data(&self) -> SharedBytes<'_> {
+        #[allow(unsafe_code)]
+        // SAFETY: the geometry was checked to lie within the map, which lives as long as `self`.
+        unsafe {
+            SharedBytes::new(
+                self.map.base().add(self.geometry.data_offset),
+                self.data_len,
+                self.attachment.is_some(),
+            )
+        }
+    }
+
+    /// The map and where the user bytes begin in it.
+    pub fn map_of_data(&self) -> (&Map, usize) {
+        (&self.map, self.geometry.data_offset)
+    }
+
+    /// The region's guard.
+    #[inline]
+    pub fn guard(&self) -> &MutexRecord {
+        self.record(layout::GUARD_OFFSET)
+    }
+
+    fn live(&self) -> &LiveHeader {
+        self.record(layout::LIVE_HEADER_OFFSET)
+    }
+
+    /// A struct of the header. The offset is a constant of the layout, whose asserts keep it in the header and aligned.
+    #[inline]
+    fn record<T: Shared>(&self, offset: usize) -> &T {
+        debug_assert!(offset + size_of::<T>() <= layout::HEADER_SIZE);
+        #[allow(unsafe_code)]
+        // SAFETY: the header is mapped as long as `self`, the offset is aligned and inside, and `T` is atomics only.
+        unsafe {
+            self.map.base().add(offset).cast::<T>().as_ref()
+        }
+    }
+
+    pub fn slots(&self) -> Slots<'_> {
+        #[allow(unsafe_code)]
+        // SAFETY: the map lives as long as `self`.
+        let bytes = unsafe { SharedBytes::new(self.map.base(), self.map.len(), self.attachment.is_some()) };
+        Slots { live: self.live(), geometry: &self.geometry, bytes }
+    }
+
+    /// This process's owner id, attaching it when it is not: after a fork.
+    #[inline]
+    pub fn me(&self, operation: &'static str) -> Result<(u32, Attached<'_>)> {
+        let Some(attachment) = &self.attachment else {
+            return Err(self.error(ErrorKind::ReadOnly, operation));
+        };
+        let party = Attached { attachment, slots: self.slots() };
+        let me = attachment.me();
+        if me != 0 {
+            return Ok((me, party));
+        }
+        let me = self.attach_again(&party, operation)?;
+        Ok((me, party))
+    }
+
+    #[cold]
+    fn attach_again(&self, party: &Attached<'_>, operation: &'static str) -> Result<u32> {
+        if self.retired.load(Ordering::SeqCst) {
+            return Err(self.error(ErrorKind::Closed, operation));
+        }
+        attach(party.attachment, &party.slots)
+    }
+
+    /// As [`Memory::me`], but 0 for a process that is not attached, and so can hold nothing.
+    #[inline]
+    pub fn me_if_attached(&self) -> (u32, Option<Attached<'_>>) {
+        let party = self.attachment.as_ref().map(|attachment| Attached { attachment, slots: self.slots() });
+        (party.as_ref().map_or(0, |party| party.attachment.me()), party)
+    }
+
+    pub fn attachment(&self) -> Option<&Attachment> {
+        self.attachment.as_ref()
+    }
+
+    /// Counts one handle out; the last one ends this process's use of the region. `Busy`, and nothing has changed, while
+    /// it holds a lock.
+    pub fn close_handle(&self, operation: &'static str) -> Result<()> {
+        let _no_fork = fork::exclude();
+        if self.handles.load(Ordering::Relaxed) > 1 {
+            self.handles.fetch_sub(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        if let Some(attachment) = &self.attachment {
+            let me = attachment.me();
+            if me != 0 && mutex::is_held_by(self.guard(), me) {
+                return Err(self
+                    .error(ErrorKind::Busy, operation)
+                    .with_detail("this process holds its guard"));
+            }
+        }
+        OPEN.lock().retain(|(id, writable, _)| *id != self.file_id || *writable != self.attachment.is_some());
+        self.retired.store(true, Ordering::SeqCst);
+        self.handles.store(0, Ordering::Relaxed);
+        if let Some(attachment) = &self.attachment {
+            attachment.detach(&self.slots());
+        }
+        self.map.retire().map_err(|errno| Error::from_errno(errno as i32, operation, self.location.display()))
+    }
+
+    pub fn error(&self, kind: ErrorKind, operation: &'static str) -> Error {
+        Error::new(kind, operation, self.location.display())
+    }
+}
+
+/// Maps a whole region.
+fn map_all(segment: &Segment, geometry: &Geometry, writable: bool, operation: &'static str) -> Result<Map> {
+    let protection =
+        if writable { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ };
+    let len = geometry.total_len().and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX);
+    let request = Request { offset: 0, len, private: false, protection, populate: false, no_reserve: false };
+    Map::of_file(segment.as_fd(), &request).map_err(|errno| segment.fail(operation, errno))
+}

@@ -1,0 +1,480 @@
+//! [`Region`]: a named piece of memory that processes attach to, with a lock that survives its owners.
+//!
+//! Invariants:
+//! - A region gets its name when it is complete: header, sizes, storage. Nobody sees a half-made one.
+//! - What was read from the header was checked once and is kept privately; shared words that change are atomics, and
+//!   each value is checked before it is used.
+//! - Closing a handle is refused while it has views, and the last handle's while this process holds a lock.
+
+pub(crate) mod attachment;
+mod guard;
+mod header;
+mod memory;
+
+use std::fmt;
+use std::ops::RangeBounds;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+pub use guard::{LockError, LockResult, RegionGuard};
+use header::Geometry;
+use memory::Memory;
+
+use crate::atomic::AtomicU32;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exports::Exports;
+use crate::layout;
+use crate::mapping::{Flush, Pinned, View, resolve_range};
+use crate::segment::{Location, Segment, SegmentOptions};
+use crate::sync::wait::Stop;
+use crate::sync::{Acquired, Wait, mutex};
+use crate::view::{SharedBytes, check_range};
+
+/// Options for a new [`Region`].
+#[derive(Clone, Debug)]
+pub struct RegionOptions {
+    segment: SegmentOptions,
+    arena_len: u64,
+    attachments: u32,
+}
+
+impl Default for RegionOptions {
+    fn default() -> RegionOptions {
+        RegionOptions {
+            segment: SegmentOptions::new(),
+            arena_len: layout::DEFAULT_ARENA_LEN,
+            attachments: layout::DEFAULT_SLOT_COUNT,
+        }
+    }
+}
+
+impl RegionOptions {
+    /// Mode 0600, an arena of 256 KiB, 128 attachments.
+    pub fn new() -> RegionOptions {
+        RegionOptions::default()
+    }
+
+    /// Permission bits, exactly: the umask does not apply.
+    pub fn mode(mut self, mode: u32) -> RegionOptions {
+        self.segment = self.segment.mode(mode);
+        self
+    }
+
+    /// Group id.
+    pub fn group(mut self, group: u32) -> RegionOptions {
+        self.segment = self.segment.group(group);
+        self
+    }
+
+    /// Bytes for named objects, rounded up to whole pages.
+    pub fn arena_len(mut self, len: u64) -> RegionOptions {
+        self.arena_len = len;
+        self
+    }
+
+    /// How many processes can be attached at once, 1 to 1023.
+    pub fn attachments(mut self, count: u32) -> RegionOptions {
+        self.attachments = count;
+        self
+    }
+
+    /// Creates a region of `len` zeroed user bytes.
+    ///
+    /// Errors: `AlreadyExists`, `InvalidName`, `InvalidLength`, `InvalidArgument`, `NoSpace`, `PermissionDenied`.
+    pub fn create(&self, location: impl Into<Location>, len: u64) -> Result<Region> {
+        self.create_at(location.into(), len)
+    }
+
+    /// Opens the region of this name, or creates it. Of several at once, one creates and all get its region.
+    ///
+    /// Errors: `SizeMismatch` when it exists with another length; those of [`Region::open`] and
+    /// [`RegionOptions::create`].
+    pub fn open_or_create(&self, location: impl Into<Location>, len: u64) -> Result<Region> {
+        let operation = "open or create region";
+        let location = location.into();
+        // Each turn that fails means that somebody unlinked or created it in between; nobody does that for ever.
+        for _ in 0..1000 {
+            match Region::open_at(location.clone(), true) {
+                Ok(region) if region.len() as u64 == len => return Ok(region),
+                Ok(region) => {
+                    return Err(Error::new(ErrorKind::SizeMismatch, operation, location.display())
+                        .with_detail(format!("{} bytes, {len} asked", region.len())));
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            match self.create_at(location.clone(), len) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                result => return result,
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, operation, location.display())
+            .with_detail("others keep unlinking it"))
+    }
+
+    fn create_at(&self, location: Location, len: u64) -> Result<Region> {
+        let operation = "create region";
+        let error = |kind, text| Err(Error::new(kind, operation, location.display()).with_detail(text));
+        if !(1..=layout::MAX_SLOT_COUNT).contains(&self.attachments) {
+            return error(ErrorKind::InvalidArgument, format!("{} attachments, 1 to 1023", self.attachments));
+        }
+        let planned = Geometry::plan(len, self.arena_len, self.attachments);
+        let Some((geometry, total)) =
+            planned.and_then(|plan| Some((plan, plan.total_len()?))).filter(|_| len > 0)
+        else {
+            // The name first: whoever gets both wrong wants to hear of the name.
+            location.path(operation)?;
+            return error(
+                ErrorKind::InvalidLength,
+                format!("{len} bytes and an arena of {}", self.arena_len),
+            );
+        };
+        let segment = self.segment.build(operation, location, total)?;
+        memory::format(&segment, &geometry)?;
+        segment.publish(operation)?;
+        Region::from_segment(segment, operation)
+    }
+}
+
+/// A named piece of memory that processes attach to.
+///
+/// It has `len` user bytes, a **guard** (one lock over them, see [`Region::lock`]) and an arena for named objects. It
+/// lives until it is unlinked (and the last user is gone) or, as a POSIX shared memory object, until the machine stops.
+///
+/// ```
+/// use shmkit::Region;
+///
+/// let name = format!("doc-region-{}", std::process::id());
+/// let region = Region::create(name.as_str(), 4096)?;
+/// {
+///     let guard = region.lock()?;
+///     guard.write_at(0, b"Hi")?;
+/// } // unlocked here
+///
+/// let same = Region::open(name.as_str())?; // usually in another process, in any language
+/// let mut bytes = [0; 2];
+/// same.read_at(0, &mut bytes)?;
+/// assert_eq!(&bytes, b"Hi");
+/// Region::unlink(name.as_str())?;
+/// # Ok::<(), shmkit::Error>(())
+/// ```
+///
+/// # Threads and forks
+/// All methods may be called from any thread. A forked child may go on using its copy: it is attached anew at its first
+/// lock, and never holds or releases what its parent holds.
+pub struct Region {
+    memory: Arc<Memory>,
+    exports: Exports,
+}
+
+impl Region {
+    /// Creates a region of `len` zeroed bytes with the default options: [`RegionOptions::create`].
+    pub fn create(location: impl Into<Location>, len: u64) -> Result<Region> {
+        RegionOptions::new().create(location, len)
+    }
+
+    /// Opens a region for reading, writing and locking, and attaches this process to it.
+    ///
+    /// Errors: `NotFound`, `PermissionDenied`, `InvalidName`, `BadMagic`, `VersionMismatch`, `WrongKind`, `Truncated`,
+    /// `Corrupted`, `TooManyAttachments`, `Unsupported`.
+    pub fn open(location: impl Into<Location>) -> Result<Region> {
+        Self::open_at(location.into(), true)
+    }
+
+    /// Opens a region for reading only: nothing in it changes, not even the list of who is attached.
+    pub fn open_read_only(location: impl Into<Location>) -> Result<Region> {
+        Self::open_at(location.into(), false)
+    }
+
+    /// Opens the region of this name, or creates it: [`RegionOptions::open_or_create`].
+    pub fn open_or_create(location: impl Into<Location>, len: u64) -> Result<Region> {
+        RegionOptions::new().open_or_create(location, len)
+    }
+
+    /// Removes a region's name. Processes that have it open keep it; its memory goes with the last of them.
+    ///
+    /// Errors: `NotFound`, `InvalidName`, `PermissionDenied`.
+    pub fn unlink(location: impl Into<Location>) -> Result<()> {
+        Segment::unlink_for("unlink region", location.into())
+    }
+
+    fn open_at(location: Location, writable: bool) -> Result<Region> {
+        let operation = "open region";
+        Self::from_segment(Segment::open_for(operation, location, writable)?, operation)
+    }
+
+    fn from_segment(segment: Segment, operation: &'static str) -> Result<Region> {
+        let read_only = !segment.is_writable();
+        let memory = Memory::open(segment, operation)?;
+        Ok(Region { memory, exports: Exports::new(read_only) })
+    }
+
+    /// Another handle on the same region.
+    pub fn try_clone(&self) -> Result<Region> {
+        let operation = "clone region";
+        self.expect_open(operation)?;
+        let memory = self.memory.another_handle(operation)?;
+        Ok(Region { memory, exports: Exports::new(self.is_read_only()) })
+    }
+
+    /// Number of user bytes.
+    pub fn len(&self) -> usize {
+        self.memory.data_len()
+    }
+
+    /// Never true: a region has at least one byte.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Where it lives.
+    pub fn location(&self) -> &Location {
+        &self.memory.location
+    }
+
+    /// Drawn at random at creation: another region that later bears the same name has another one.
+    pub fn id(&self) -> [u8; 16] {
+        self.memory.geometry.id
+    }
+
+    /// Fails with `Replaced` unless this region has the given [`Region::id`].
+    pub fn expect_id(&self, id: [u8; 16]) -> Result<()> {
+        if self.id() == id { Ok(()) } else { Err(self.memory.error(ErrorKind::Replaced, "open region")) }
+    }
+
+    /// Whether it was opened for reading only.
+    pub fn is_read_only(&self) -> bool {
+        self.exports.is_read_only()
+    }
+
+    /// Whether this handle was closed.
+    pub fn is_closed(&self) -> bool {
+        self.exports.is_closed()
+    }
+
+    /// Copies user bytes out. Without the guard, a concurrent writer may tear the copy.
+    ///
+    /// Errors: `OutOfRange`, `Closed`.
+    #[inline]
+    pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
+        self.check_access("read region", offset, into.len(), false)?;
+        self.memory.data().read_at(offset, into)
+    }
+
+    /// Copies user bytes in. Without the guard, a concurrent reader may see a part of them.
+    ///
+    /// Errors: `OutOfRange`, `Closed`, `ReadOnly`.
+    #[inline]
+    pub fn write_at(&self, offset: usize, from: &[u8]) -> Result<()> {
+        self.check_access("write region", offset, from.len(), true)?;
+        self.memory.data().write_at(offset, from)
+    }
+
+    #[inline]
+    fn check_access(&self, operation: &'static str, offset: usize, len: usize, writable: bool) -> Result<()> {
+        self.expect_open(operation)?;
+        if writable && self.is_read_only() {
+            return Err(self.memory.error(ErrorKind::ReadOnly, operation));
+        }
+        check_range(offset, len, self.len())
+            .map_err(|error| error.about(operation, self.memory.location.display()))
+    }
+
+    /// A view of all user bytes for reading.
+    pub fn view(&self) -> Result<View<'_>> {
+        self.view_range(.., false)
+    }
+
+    /// A view of all user bytes for reading and writing.
+    pub fn view_mut(&self) -> Result<View<'_>> {
+        self.view_range(.., true)
+    }
+
+    /// A view of a range of the user bytes. While it lives, this handle cannot be closed.
+    ///
+    /// Errors: `OutOfRange`, `Closed`, `ReadOnly`.
+    pub fn view_range(&self, range: impl RangeBounds<usize>, writable: bool) -> Result<View<'_>> {
+        let (offset, len) = resolve_range(range, self.len())
+            .map_err(|error| error.about("view region", self.memory.location.display()))?;
+        let start = self.pin(offset, len, writable)?;
+        #[allow(unsafe_code)]
+        // SAFETY: `pin` checked that the range lies within the user bytes; the count in `pinned` keeps them, and the
+        // bytes cannot be taken out of the view.
+        let bytes = unsafe { SharedBytes::new(start, len, writable) };
+        Ok(View { bytes, pinned: Pinned { exports: &self.exports, writable } })
+    }
+
+    /// Counts a view in and returns the address of its first byte; [`Region::unpin`] counts it out. For languages whose
+    /// views cannot carry a lifetime.
+    pub fn pin(&self, offset: usize, len: usize, writable: bool) -> Result<NonNull<u8>> {
+        let operation = "view region";
+        self.exports.acquire(writable).map_err(|kind| self.memory.error(kind, operation))?;
+        if let Err(error) = self.check_access(operation, offset, len, writable) {
+            self.exports.release(writable);
+            return Err(error);
+        }
+        #[allow(unsafe_code)]
+        // SAFETY: `check_access` proved that `offset` lies within the user bytes.
+        Ok(unsafe { self.data_ptr().add(offset) })
+    }
+
+    /// Counts out a view that [`Region::pin`] counted in, with the same `writable`.
+    pub fn unpin(&self, writable: bool) {
+        self.exports.release(writable);
+    }
+
+    /// Number of live views of this handle.
+    pub fn views(&self) -> usize {
+        self.exports.count()
+    }
+
+    /// The address of the first user byte. It stays taken until the handle is dropped; after a close it leads to zeros.
+    pub fn data_ptr(&self) -> NonNull<u8> {
+        let (map, offset) = self.memory.map_of_data();
+        #[allow(unsafe_code)]
+        // SAFETY: the geometry was checked to lie within the map.
+        unsafe {
+            map.base().add(offset)
+        }
+    }
+
+    /// Carries user bytes of a file-backed region to the disk (msync(2)). For a shared memory object it does nothing.
+    ///
+    /// Errors: `OutOfRange`, `Closed`, `Io`.
+    pub fn flush(&self, range: impl RangeBounds<usize>, flush: Flush) -> Result<()> {
+        let operation = "flush region";
+        let fail = |error: Error| error.about(operation, self.memory.location.display());
+        let (offset, len) = resolve_range(range, self.len()).map_err(fail)?;
+        self.expect_open(operation)?;
+        let (map, data) = self.memory.map_of_data();
+        map.sync(data + offset, len, flush.flags())
+            .map_err(|errno| Error::from_errno(errno as i32, operation, self.memory.location.display()))
+    }
+
+    /// Takes the guard without a Rust guard object: pair it with [`Region::release`]. [`Region::lock`] is the safe form.
+    ///
+    /// Both outcomes hold the lock. Errors: `Timeout`, `Interrupted`, `Closed`, `ReadOnly`, `TooManyAttachments`.
+    #[inline]
+    pub fn acquire(&self, wait: &Wait) -> Result<Acquired> {
+        let operation = "lock region";
+        let (me, party) = self.memory.me(operation)?;
+        let acquired = mutex::lock(self.memory.guard(), me, &party, wait).map_err(|stop| {
+            let kind = match stop {
+                Stop::Timeout => ErrorKind::Timeout,
+                Stop::Interrupted => ErrorKind::Interrupted,
+            };
+            self.memory.error(kind, operation)
+        })?;
+        self.keep_if_open(acquired, operation)
+    }
+
+    /// Takes the guard if nobody holds it, without a Rust guard object; `None` if somebody does.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Option<Acquired>> {
+        let operation = "lock region";
+        let (me, party) = self.memory.me(operation)?;
+        match mutex::try_lock(self.memory.guard(), me, &party) {
+            Some(acquired) => self.keep_if_open(acquired, operation).map(Some),
+            None => self.expect_open(operation).map(|()| None),
+        }
+    }
+
+    /// Gives the guard back. Errors: `NotOwner`, `Closed`, `ReadOnly`.
+    #[inline]
+    pub fn release(&self) -> Result<()> {
+        let operation = "unlock region";
+        let (me, party) = self.memory.me_if_attached();
+        match party {
+            Some(party) if me != 0 && mutex::unlock(self.memory.guard(), me, &party) => Ok(()),
+            None => Err(self.memory.error(ErrorKind::ReadOnly, operation)),
+            Some(_) => Err(self
+                .expect_open(operation)
+                .err()
+                .unwrap_or_else(|| self.memory.error(ErrorKind::NotOwner, operation))),
+        }
+    }
+
+    /// Says that the user bytes are in order again after an owner died. Errors: `NotOwner`, `Closed`, `ReadOnly`.
+    pub fn make_consistent(&self) -> Result<()> {
+        let operation = "make region consistent";
+        self.expect_open(operation)?;
+        let (me, _) = self.memory.me(operation)?;
+        if mutex::make_consistent(self.memory.guard(), me) {
+            Ok(())
+        } else {
+            Err(self.memory.error(ErrorKind::NotOwner, operation))
+        }
+    }
+
+    /// Whether anybody holds the guard at this moment, dead or alive.
+    pub fn is_locked(&self) -> bool {
+        let word = self.memory.guard().word.load(crate::atomic::Ordering::Relaxed);
+        crate::sync::wait::owner_of(word) != 0
+    }
+
+    /// The guard's lock word and the word with this process's owner id, for languages that take the fast path
+    /// themselves: lock is a compare-and-swap of the first from 0 to the second's value, unlock the reverse, both
+    /// sequentially consistent; everything else goes through [`Region::acquire`] and [`Region::release`]. A value of 0 in
+    /// the second means *not attached*. `None` for a read-only region.
+    pub fn guard_words(&self) -> Option<(&AtomicU32, &AtomicU32)> {
+        let attachment = self.memory.attachment()?;
+        Some((&self.memory.guard().word, attachment.me_word()))
+    }
+
+    /// Ends the use of this handle; repeating it does nothing. The last handle of the process detaches it.
+    ///
+    /// Errors: `Busy` while views of this handle live, or this process holds the guard and the handle is its last.
+    pub fn close(&self) -> Result<()> {
+        let operation = "close region";
+        let first = self.exports.close().map_err(|kind| {
+            self.memory.error(kind, operation).with_detail(format!("{} live views", self.exports.count()))
+        })?;
+        if first {
+            self.memory.close_handle(operation).inspect_err(|_| self.exports.reopen())?;
+        }
+        Ok(())
+    }
+
+    /// A lock taken while another thread closed the handle is no lock: the close may have looked at the word before we
+    /// took it. One of the two sees the other, because both write first and read then.
+    #[inline]
+    fn keep_if_open(&self, acquired: Acquired, operation: &'static str) -> Result<Acquired> {
+        if self.exports.is_closed() {
+            self.release_quietly();
+            return Err(self.memory.error(ErrorKind::Closed, operation));
+        }
+        Ok(acquired)
+    }
+
+    #[inline]
+    fn release_quietly(&self) {
+        if let (me @ 1.., Some(party)) = self.memory.me_if_attached() {
+            mutex::unlock(self.memory.guard(), me, &party);
+        }
+    }
+
+    #[inline]
+    fn expect_open(&self, operation: &'static str) -> Result<()> {
+        if self.exports.is_closed() { Err(self.memory.error(ErrorKind::Closed, operation)) } else { Ok(()) }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // Views and locks that were leaked still lead here: better to keep the memory than to let them dangle.
+        if self.close().is_err() {
+            std::mem::forget(Arc::clone(&self.memory));
+        }
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region")
+            .field("location", self.location())
+            .field("len", &self.len())
+            .field("read_only", &self.is_read_only())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}

@@ -1,0 +1,203 @@
+//! Files and shared memory objects: opened without following links, created without a name, given one when whole.
+
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::sys::stat::Mode;
+
+use super::SysResult;
+use super::map::from_io;
+
+/// Device and inode: which object this is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+/// An open object. Closing it spares a descriptor that somebody else closed and reused for another file, as programs
+/// do that close "all" descriptors.
+pub struct ObjectFile {
+    file: ManuallyDrop<File>,
+    id: FileId,
+}
+
+impl Drop for ObjectFile {
+    fn drop(&mut self) {
+        if self.is_intact() {
+            // SAFETY: dropped once, here, and not used after.
+            unsafe { ManuallyDrop::drop(&mut self.file) };
+        }
+    }
+}
+
+impl AsFd for ObjectFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl ObjectFile {
+    fn new(fd: OwnedFd) -> SysResult<ObjectFile> {
+        let file = File::from(fd);
+        let meta = from_io(file.metadata())?;
+        if !meta.is_file() {
+            return Err(Errno::EISDIR);
+        }
+        let id = FileId { device: meta.dev(), inode: meta.ino() };
+        Ok(ObjectFile { file: ManuallyDrop::new(file), id })
+    }
+
+    /// Opens an existing object. `O_NONBLOCK`: a FIFO in its place must not hang us before we see that it is one.
+    pub fn open(path: &Path, writable: bool) -> SysResult<ObjectFile> {
+        let access = if writable { OFlag::O_RDWR } else { OFlag::O_RDONLY };
+        let flags = access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        Self::new(nix::fcntl::open(path, flags, Mode::empty())?)
+    }
+
+    /// Opens a file for mapping, creating it with `mode` (less the umask) when `create` says so. Never truncates.
+    pub fn open_file(path: &Path, writable: bool, create: Option<u32>) -> SysResult<ObjectFile> {
+        let access = if writable { OFlag::O_RDWR } else { OFlag::O_RDONLY };
+        let create_flag = if create.is_some() { OFlag::O_CREAT } else { OFlag::empty() };
+        let flags = access | create_flag | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        Self::new(nix::fcntl::open(path, flags, Mode::from_bits_truncate(create.unwrap_or(0)))?)
+    }
+
+    /// A file that has no name yet, in the directory of `path`; [`ObjectFile::publish`] gives it one. A creator that
+    /// dies before that leaves nothing behind, because the kernel frees a file without a name (open(2), `O_TMPFILE`).
+    pub fn create_unnamed(path: &Path, mode: u32, group: Option<u32>) -> SysResult<ObjectFile> {
+        let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        let mode = Mode::from_bits_truncate(mode);
+        let created = Self::new(nix::fcntl::open(&directory_of(path), flags, mode)?)?;
+        if let Some(group) = group {
+            nix::unistd::fchown(&created, None, Some(nix::unistd::Gid::from_raw(group)))?;
+        }
+        // The mode asked for is the mode given: a umask of 022 must not quietly lock a group out.
+        nix::sys::stat::fchmod(&created, mode)?;
+        Ok(created)
+    }
+
+    /// Memory with a descriptor and no name (memfd_create(2)). Called by number: the C library's function is newer than
+    /// the oldest one our binaries run on.
+    pub fn memfd(label: &std::ffi::CStr) -> SysResult<ObjectFile> {
+        // SAFETY: the label is a C string that outlives the call.
+        let fd = unsafe {
+            libc::syscall(libc::SYS_memfd_create, label.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING)
+        };
+        let fd = Errno::result(fd)? as i32;
+        // SAFETY: the kernel just gave us this descriptor.
+        Self::new(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// An object that somebody else opened: its descriptor is duplicated.
+    pub fn duplicate(fd: BorrowedFd<'_>) -> SysResult<ObjectFile> {
+        Self::new(from_io(fd.try_clone_to_owned())?)
+    }
+
+    /// Gives an unnamed object its name; fails with EEXIST when the name is taken.
+    pub fn publish(&self, path: &Path) -> SysResult<()> {
+        nix::unistd::linkat(AT_FDCWD, &self.proc_path()[..], AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
+    }
+
+    /// A second open file description of the same object, through /proc or, without it, by `name`.
+    pub fn reopen(&self, name: Option<&Path>) -> SysResult<ObjectFile> {
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        let through_proc = nix::fcntl::open(&self.proc_path()[..], flags, Mode::empty()).and_then(Self::new);
+        let by_name = |_| Self::open(name.ok_or(Errno::ENOENT)?, true);
+        let is_same = |other: ObjectFile| if other.id == self.id { Ok(other) } else { Err(Errno::ESTALE) };
+        through_proc.and_then(is_same).or_else(|errno| by_name(errno).and_then(is_same))
+    }
+
+    /// Makes the file `len` bytes long with every byte backed by storage, so that no later store finds the file system
+    /// full (which would be a SIGBUS). Never shortens it.
+    pub fn reserve(&self, len: u64) -> SysResult<()> {
+        let total = i64::try_from(len).map_err(|_| Errno::EFBIG)?;
+        let have = self.size()?;
+        if have < len {
+            self.expect_space(len - have)?;
+        }
+        // In steps: the kernel starts a step again when a signal comes, and on a large one a steady timer would never
+        // let it finish.
+        const STEP: i64 = 64 << 20;
+        let mut done = 0;
+        while done < total {
+            let step = STEP.min(total - done);
+            match nix::fcntl::posix_fallocate(self, done, step) {
+                Ok(()) => done += step,
+                Err(Errno::EINTR) => {}
+                Err(errno) => {
+                    // Give back what the earlier steps took; the file was ours alone if it had nothing.
+                    if have == 0 {
+                        let _ = nix::unistd::ftruncate(self, 0);
+                    }
+                    return Err(errno);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks before taking: filling a memory file system to the brim just to find out would bring the machine down.
+    fn expect_space(&self, len: u64) -> SysResult<()> {
+        let stat = nix::sys::statvfs::fstatvfs(self)?;
+        let available = stat.blocks_available().saturating_mul(stat.fragment_size());
+        if stat.blocks() > 0 && len > available { Err(Errno::ENOSPC) } else { Ok(()) }
+    }
+
+    /// Device and inode.
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// Length in bytes, now.
+    pub fn size(&self) -> SysResult<u64> {
+        from_io(self.file.metadata()).map(|meta| meta.len())
+    }
+
+    /// Whether the descriptor still is the object that was opened.
+    pub fn is_intact(&self) -> bool {
+        self.file.metadata().is_ok_and(|meta| FileId { device: meta.dev(), inode: meta.ino() } == self.id)
+    }
+
+    /// Reads without mapping, so that a file that is cut meanwhile gives a short count and not a signal.
+    pub fn read_at(&self, offset: u64, into: &mut [u8]) -> SysResult<usize> {
+        from_io(self.file.read_at(into, offset))
+    }
+
+    /// Sets the length without reserving storage: for memory whose pages come when they are touched.
+    pub fn set_len(&self, len: u64) -> SysResult<()> {
+        from_io(self.file.set_len(len))
+    }
+
+    /// Carries the file's bytes to the disk.
+    pub fn sync(&self) -> SysResult<()> {
+        from_io(self.file.sync_all())
+    }
+
+    fn proc_path(&self) -> Vec<u8> {
+        format!("/proc/self/fd/{}", self.file.as_raw_fd()).into_bytes()
+    }
+}
+
+/// The directory that holds `path`.
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Carries the names in the directory of `path` to the disk.
+pub fn sync_directory_of(path: &Path) -> SysResult<()> {
+    from_io(File::open(directory_of(path)).and_then(|directory| directory.sync_all()))
+}
+
+/// Removes a name; the object goes with its last user.
+pub fn unlink(path: &Path) -> SysResult<()> {
+    nix::unistd::unlink(path)
+}

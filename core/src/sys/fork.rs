@@ -1,0 +1,63 @@
+//! fork(2) safety: one lock that fork itself takes, and a page that a forked child finds empty.
+//!
+//! The lock is std's and not parking_lot's: parking_lot keeps its sleepers in a table of the whole process, and a child
+//! forked while another thread works on that table would hang. std's futex mutex is one word.
+
+use std::cell::UnsafeCell;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use memmap2::MmapMut;
+
+use super::SysResult;
+use crate::atomic::AtomicU32;
+
+static LOCK: Mutex<()> = Mutex::new(());
+static HELD_BY_FORK: Held = Held(UnsafeCell::new(None));
+
+struct Held(UnsafeCell<Option<MutexGuard<'static, ()>>>);
+
+// SAFETY: the cell is touched only by the thread that holds `LOCK`: it is filled after locking, emptied to unlock.
+unsafe impl Sync for Held {}
+
+/// Keeps fork out while the guard lives, and everybody else who calls this. Holders make no call that forks.
+pub fn exclude() -> MutexGuard<'static, ()> {
+    static INSTALL: Once = Once::new();
+    // SAFETY: the three handlers are plain functions that live as long as the library; a library that is unloaded
+    // takes its handlers with it (pthread_atfork(3) in glibc ties them to the object that registered them).
+    INSTALL.call_once(|| unsafe {
+        libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork));
+    });
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+extern "C" fn before_fork() {
+    let guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: this thread holds `LOCK`.
+    unsafe { *HELD_BY_FORK.0.get() = Some(guard) };
+}
+
+extern "C" fn after_fork() {
+    // SAFETY: in the parent this thread holds `LOCK` since `before_fork`; in the child this thread is the only one.
+    drop(unsafe { (*HELD_BY_FORK.0.get()).take() });
+}
+
+/// One word of private memory that reads 0 in a forked child (madvise(2), `MADV_WIPEONFORK`).
+pub struct WipedWord(MmapMut);
+
+impl WipedWord {
+    /// A word that holds 0.
+    pub fn new() -> SysResult<WipedWord> {
+        let page = super::map::from_io(MmapMut::map_anon(super::map::page_size()))?;
+        // SAFETY: the page is ours and private; the advice changes only what a child sees.
+        let status = unsafe { libc::madvise(page.as_ptr() as *mut _, page.len(), libc::MADV_WIPEONFORK) };
+        nix::errno::Errno::result(status)?;
+        Ok(WipedWord(page))
+    }
+
+    /// The word.
+    #[inline]
+    pub fn get(&self) -> &AtomicU32 {
+        // SAFETY: the page is mapped as long as `self`, aligned, and used through this atomic only.
+        unsafe { &*self.0.as_ptr().cast::<AtomicU32>() }
+    }
+}

@@ -1,0 +1,15 @@
+//! Every system call of the library. The modules above decide; these do one thing each and report the errno.
+//!
+//! This is, with `view` and the few casts in `region`, where `unsafe` lives.
+#![allow(unsafe_code, reason = "system calls and the memory they hand out")]
+
+pub mod clock;
+pub mod file;
+pub mod fork;
+pub mod futex;
+pub mod map;
+pub mod ofd;
+pub mod process;
+
+/// The outcome of a system call: a value or an errno.
+pub type SysResult<T> = std::result::Result<T, nix::errno::Errno>;
