@@ -13,7 +13,6 @@
 //!    old generation is owned by a dead process*; 4. fill in what people read; 5. `state = LIVE`.
 
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use parking_lot::{Mutex, RwLock};
@@ -24,10 +23,8 @@ use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, LiveHeader, Slot};
 use crate::segment::Location;
-use crate::sync::wait::{Party, Slept};
 use crate::sys::file::ObjectFile;
 use crate::sys::fork::{self, WipedWord};
-use crate::sys::futex::{self, Wake};
 use crate::sys::map::Token;
 use crate::sys::{clock, ofd, process};
 use crate::view::SharedBytes;
@@ -65,6 +62,13 @@ impl Slots<'_> {
             return None;
         }
         self.bytes.shared(self.geometry.slot_offset(index)).ok()
+    }
+
+    /// Whether the owner's slot went to somebody else, which proves it dead.
+    pub fn is_replaced(&self, owner: u32) -> bool {
+        self.get(slot_index(owner)).is_some_and(|slot| {
+            slot.generation.load(Acquire) & GENERATION_MASK != owner >> layout::OWNER_GENERATION_SHIFT
+        })
     }
 
     /// Number of slots ever used, never beyond the table.
@@ -143,6 +147,13 @@ impl Attachment {
         }
     }
 
+    /// Whether the owner with this id is certainly dead.
+    pub fn is_dead(&self, slots: &Slots<'_>, owner: u32) -> bool {
+        // A slot beyond the table is corruption: taking the lock from somebody who may live would make it worse.
+        slots.get(slot_index(owner)).is_some()
+            && (slots.is_replaced(owner) || !self.is_locked(slot_index(owner)))
+    }
+
     /// Whether the kernel still holds a lock for this slot. When in doubt: yes.
     fn is_locked(&self, index: u32) -> bool {
         let object = self.object.read();
@@ -210,38 +221,6 @@ fn token_byte(index: u32) -> i64 {
 /// The slot that an owner id names; `u32::MAX` for an id that names nobody.
 fn slot_index(owner: u32) -> u32 {
     (owner >> layout::OWNER_SLOT_SHIFT & SLOT_MASK).wrapping_sub(1)
-}
-
-/// An attached process, as the lock state machines see it.
-pub(crate) struct Attached<'a> {
-    pub attachment: &'a Attachment,
-    pub slots: Slots<'a>,
-}
-
-impl Party for Attached<'_> {
-    fn is_dead(&self, owner: u32) -> bool {
-        // A slot beyond the table is corruption: taking the lock from somebody who may live would make it worse.
-        self.slots.get(slot_index(owner)).is_some()
-            && (self.is_replaced(owner) || !self.attachment.is_locked(slot_index(owner)))
-    }
-
-    fn is_replaced(&self, owner: u32) -> bool {
-        self.slots.get(slot_index(owner)).is_some_and(|slot| {
-            slot.generation.load(Acquire) & GENERATION_MASK != owner >> layout::OWNER_GENERATION_SHIFT
-        })
-    }
-
-    fn sleep(&self, word: &AtomicU32, expected: u32, at_most: Duration) -> Slept {
-        match futex::wait(word, expected, at_most) {
-            Wake::Woken | Wake::Changed => Slept::Woken,
-            Wake::TimedOut => Slept::TimedOut,
-            Wake::Interrupted => Slept::Interrupted,
-        }
-    }
-
-    fn wake(&self, word: &AtomicU32, count: i32) -> usize {
-        futex::wake(word, count)
-    }
 }
 
 /// Runs `attach` where no fork can come between its steps.

@@ -107,7 +107,7 @@ impl Region {
     /// Errors: `OwnerDied` (with the guard inside), `Closed`, `ReadOnly`, `TooManyAttachments`.
     #[inline]
     pub fn lock(&self) -> LockResult<RegionGuard<'_>> {
-        self.lock_with(&Wait::forever())
+        self.lock_with(&Wait::FOREVER)
     }
 
     /// Takes the guard if it becomes free in this time; else `Timeout`.

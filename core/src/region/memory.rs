@@ -10,18 +10,22 @@
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use nix::sys::mman::ProtFlags;
 use parking_lot::Mutex;
 
-use super::attachment::{Attached, Attachment, Slots, attach};
+use super::attachment::{Attachment, Slots, attach};
 use super::header::{Geometry, flaw_error};
+use crate::atomic::AtomicU32;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, LiveHeader, MutexRecord};
 use crate::segment::{Location, Segment};
 use crate::sync::mutex;
+use crate::sync::wait::{Party, Slept};
 use crate::sys::file::FileId;
 use crate::sys::fork;
+use crate::sys::futex::{self, Wake};
 use crate::sys::map::{Map, Request};
 use crate::view::{Shared, SharedBytes};
 
@@ -172,32 +176,26 @@ impl Memory {
 
     /// This process's owner id, attaching it when it is not: after a fork.
     #[inline]
-    pub fn me(&self, operation: &'static str) -> Result<(u32, Attached<'_>)> {
-        let Some(attachment) = &self.attachment else {
-            return Err(self.error(ErrorKind::ReadOnly, operation));
-        };
-        let party = Attached { attachment, slots: self.slots() };
-        let me = attachment.me();
-        if me != 0 {
-            return Ok((me, party));
+    pub fn me(&self, operation: &'static str) -> Result<u32> {
+        match &self.attachment {
+            Some(attachment) if attachment.me() != 0 => Ok(attachment.me()),
+            other => self.attach_again(other.as_ref(), operation),
         }
-        let me = self.attach_again(&party, operation)?;
-        Ok((me, party))
     }
 
     #[cold]
-    fn attach_again(&self, party: &Attached<'_>, operation: &'static str) -> Result<u32> {
+    fn attach_again(&self, attachment: Option<&Attachment>, operation: &'static str) -> Result<u32> {
+        let attachment = attachment.ok_or_else(|| self.error(ErrorKind::ReadOnly, operation))?;
         if self.retired.load(Ordering::SeqCst) {
             return Err(self.error(ErrorKind::Closed, operation));
         }
-        attach(party.attachment, &party.slots)
+        attach(attachment, &self.slots())
     }
 
     /// As [`Memory::me`], but 0 for a process that is not attached, and so can hold nothing.
     #[inline]
-    pub fn me_if_attached(&self) -> (u32, Option<Attached<'_>>) {
-        let party = self.attachment.as_ref().map(|attachment| Attached { attachment, slots: self.slots() });
-        (party.as_ref().map_or(0, |party| party.attachment.me()), party)
+    pub fn me_if_attached(&self) -> u32 {
+        self.attachment.as_ref().map_or(0, Attachment::me)
     }
 
     pub fn attachment(&self) -> Option<&Attachment> {
@@ -231,6 +229,29 @@ impl Memory {
 
     pub fn error(&self, kind: ErrorKind, operation: &'static str) -> Error {
         Error::new(kind, operation, self.location.display())
+    }
+}
+
+/// How the locks of the region sleep, wake and learn who lives.
+impl Party for Memory {
+    fn is_dead(&self, owner: u32) -> bool {
+        self.attachment.as_ref().is_some_and(|attachment| attachment.is_dead(&self.slots(), owner))
+    }
+
+    fn is_replaced(&self, owner: u32) -> bool {
+        self.slots().is_replaced(owner)
+    }
+
+    fn sleep(&self, word: &AtomicU32, expected: u32, at_most: Duration) -> Slept {
+        match futex::wait(word, expected, at_most) {
+            Wake::Woken | Wake::Changed => Slept::Woken,
+            Wake::TimedOut => Slept::TimedOut,
+            Wake::Interrupted => Slept::Interrupted,
+        }
+    }
+
+    fn wake(&self, word: &AtomicU32, count: i32) -> usize {
+        futex::wake(word, count)
     }
 }
 

@@ -357,8 +357,8 @@ impl Region {
     #[inline]
     pub fn acquire(&self, wait: &Wait) -> Result<Acquired> {
         let operation = "lock region";
-        let (me, party) = self.memory.me(operation)?;
-        let acquired = mutex::lock(self.memory.guard(), me, &party, wait).map_err(|stop| {
+        let me = self.memory.me(operation)?;
+        let acquired = mutex::lock(self.memory.guard(), me, &*self.memory, wait).map_err(|stop| {
             let kind = match stop {
                 Stop::Timeout => ErrorKind::Timeout,
                 Stop::Interrupted => ErrorKind::Interrupted,
@@ -372,8 +372,8 @@ impl Region {
     #[inline]
     pub fn try_acquire(&self) -> Result<Option<Acquired>> {
         let operation = "lock region";
-        let (me, party) = self.memory.me(operation)?;
-        match mutex::try_lock(self.memory.guard(), me, &party) {
+        let me = self.memory.me(operation)?;
+        match mutex::try_lock(self.memory.guard(), me, &*self.memory) {
             Some(acquired) => self.keep_if_open(acquired, operation).map(Some),
             None => self.expect_open(operation).map(|()| None),
         }
@@ -383,22 +383,20 @@ impl Region {
     #[inline]
     pub fn release(&self) -> Result<()> {
         let operation = "unlock region";
-        let (me, party) = self.memory.me_if_attached();
-        match party {
-            Some(party) if me != 0 && mutex::unlock(self.memory.guard(), me, &party) => Ok(()),
-            None => Err(self.memory.error(ErrorKind::ReadOnly, operation)),
-            Some(_) => Err(self
-                .expect_open(operation)
-                .err()
-                .unwrap_or_else(|| self.memory.error(ErrorKind::NotOwner, operation))),
+        let me = self.memory.me_if_attached();
+        if me != 0 && mutex::unlock(self.memory.guard(), me, &*self.memory) {
+            return Ok(());
         }
+        self.expect_open(operation)?;
+        let kind = if self.is_read_only() { ErrorKind::ReadOnly } else { ErrorKind::NotOwner };
+        Err(self.memory.error(kind, operation))
     }
 
     /// Says that the user bytes are in order again after an owner died. Errors: `NotOwner`, `Closed`, `ReadOnly`.
     pub fn make_consistent(&self) -> Result<()> {
         let operation = "make region consistent";
         self.expect_open(operation)?;
-        let (me, _) = self.memory.me(operation)?;
+        let me = self.memory.me(operation)?;
         if mutex::make_consistent(self.memory.guard(), me) {
             Ok(())
         } else {
@@ -448,8 +446,9 @@ impl Region {
 
     #[inline]
     fn release_quietly(&self) {
-        if let (me @ 1.., Some(party)) = self.memory.me_if_attached() {
-            mutex::unlock(self.memory.guard(), me, &party);
+        let me = self.memory.me_if_attached();
+        if me != 0 {
+            mutex::unlock(self.memory.guard(), me, &*self.memory);
         }
     }
 

@@ -25,8 +25,11 @@ pub struct Wait {
 
 impl Wait {
     /// Waits as long as it takes.
+    pub const FOREVER: Wait = Wait { deadline_ns: u64::MAX, interruptible: false };
+
+    /// [`Wait::FOREVER`], to be changed.
     pub const fn forever() -> Wait {
-        Wait { deadline_ns: u64::MAX, interruptible: false }
+        Wait::FOREVER
     }
 
     /// Waits at most this long, measured from now.

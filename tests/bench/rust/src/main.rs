@@ -1,0 +1,44 @@
+//! Times the Rust face beside its peers. One line of JSON for each case: name, ours and peer in nanoseconds.
+//!
+//! Ours and the peer are measured in turn, round by round, so that a machine that changes its speed changes both; the
+//! figure is the median over the rounds.
+
+mod copy;
+mod lock;
+
+use std::time::Instant;
+
+const ROUNDS: usize = 15;
+
+/// Times `ours` and `peer`, each called with the number of operations to do, and prints the case.
+fn compare(name: &str, operations: u64, mut ours: impl FnMut(u64), mut peer: impl FnMut(u64)) {
+    let time = |run: &mut dyn FnMut(u64)| {
+        let start = Instant::now();
+        run(operations);
+        start.elapsed().as_nanos() as f64 / operations as f64
+    };
+    ours(operations / 10 + 1);
+    peer(operations / 10 + 1);
+    let (mut our_times, mut peer_times) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        our_times.push(time(&mut ours));
+        peer_times.push(time(&mut peer));
+    }
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let (ours, peer) = (median(&mut our_times), median(&mut peer_times));
+    println!(r#"{{"name": "{name}", "ours_ns": {ours:.3}, "peer_ns": {peer:.3}}}"#);
+}
+
+fn main() {
+    let groups: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |group: &str| groups.is_empty() || groups.iter().any(|name| name == group);
+    if wanted("lock") {
+        lock::run();
+    }
+    if wanted("copy") {
+        copy::run();
+    }
+}
