@@ -50,12 +50,13 @@ impl Exports {
         })
     }
 
-    /// Counts one view out.
+    /// Counts one view out, or answers `false` when there is none: a caller without lifetimes may release twice, and
+    /// the count must not borrow from its neighbour then.
     #[inline]
-    pub fn release(&self, writable: bool) {
-        let one = if writable { WRITER } else { READER };
-        let before = self.0.fetch_sub(one, Ordering::Release);
-        debug_assert!(before & if writable { WRITERS } else { READERS } != 0);
+    pub fn release(&self, writable: bool) -> bool {
+        let (one, field) = if writable { (WRITER, WRITERS) } else { (READER, READERS) };
+        let less = |state: u64| (state & field != 0).then(|| state - one);
+        self.0.fetch_update(Ordering::Release, Ordering::Relaxed, less).is_ok()
     }
 
     /// Closes the handle: `Ok(true)` by this call, `Ok(false)` when it was closed before, `Busy` while views live.
@@ -128,6 +129,16 @@ mod tests {
         assert_eq!(exports.close(), Ok(true));
         assert_eq!(exports.close(), Ok(false));
         assert_eq!(exports.acquire(false), Err(ErrorKind::Closed));
+    }
+
+    #[test]
+    fn a_view_cannot_be_released_twice() {
+        let exports = Exports::new(false);
+        exports.acquire(false).unwrap();
+        assert!(!exports.release(true));
+        assert!(exports.release(false));
+        assert!(!exports.release(false));
+        assert_eq!((exports.count(), exports.is_closed()), (0, false));
     }
 
     #[test]

@@ -155,9 +155,9 @@ impl Mapping {
         }
     }
 
-    /// Counts out a view that [`Mapping::pin`] counted in, with the same `writable`.
-    pub fn unpin(&self, writable: bool) {
-        self.exports.release(writable);
+    /// Counts out a view that [`Mapping::pin`] counted in, with the same `writable`; `false` when there is none.
+    pub fn unpin(&self, writable: bool) -> bool {
+        self.exports.release(writable)
     }
 
     /// Number of live views.

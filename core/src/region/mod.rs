@@ -16,6 +16,9 @@ use std::ops::RangeBounds;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use nix::errno::Errno;
+use nix::sys::mman::MsFlags;
+
 pub use guard::{LockError, LockResult, RegionGuard};
 use header::Geometry;
 use memory::Memory;
@@ -318,9 +321,9 @@ impl Region {
         Ok(unsafe { self.data_ptr().add(offset) })
     }
 
-    /// Counts out a view that [`Region::pin`] counted in, with the same `writable`.
-    pub fn unpin(&self, writable: bool) {
-        self.exports.release(writable);
+    /// Counts out a view that [`Region::pin`] counted in, with the same `writable`; `false` when there is none.
+    pub fn unpin(&self, writable: bool) -> bool {
+        self.exports.release(writable)
     }
 
     /// Number of live views of this handle.
@@ -342,13 +345,24 @@ impl Region {
     ///
     /// Errors: `OutOfRange`, `Closed`, `Io`.
     pub fn flush(&self, range: impl RangeBounds<usize>, flush: Flush) -> Result<()> {
+        self.sync(range, flush.flags())
+    }
+
+    /// As [`Region::flush`], and drops cached copies of the range that differ from the file (`MS_INVALIDATE`).
+    pub fn flush_and_invalidate(&self, range: impl RangeBounds<usize>, flush: Flush) -> Result<()> {
+        self.sync(range, flush.flags() | MsFlags::MS_INVALIDATE)
+    }
+
+    fn sync(&self, range: impl RangeBounds<usize>, flags: MsFlags) -> Result<()> {
         let operation = "flush region";
         let fail = |error: Error| error.about(operation, self.memory.location.display());
         let (offset, len) = resolve_range(range, self.len()).map_err(fail)?;
         self.expect_open(operation)?;
         let (map, data) = self.memory.map_of_data();
-        map.sync(data + offset, len, flush.flags())
-            .map_err(|errno| Error::from_errno(errno as i32, operation, self.memory.location.display()))
+        map.sync(data + offset, len, flags).map_err(|errno| match errno {
+            Errno::EBUSY => self.memory.error(ErrorKind::Busy, operation),
+            errno => Error::from_errno(errno as i32, operation, self.memory.location.display()),
+        })
     }
 
     /// Takes the guard without a Rust guard object: pair it with [`Region::release`]. [`Region::lock`] is the safe form.
