@@ -93,6 +93,16 @@ impl<'a> SharedBytes<'a> {
         self.base.as_ptr()
     }
 
+    /// The bytes as a slice.
+    ///
+    /// # Safety
+    /// Nobody writes them, in any process, as long as the slice lives: because a lock keeps writers away, or because the
+    /// bytes are never written at all.
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: mapped and readable for the borrow of `self`; the caller vouches for the rest.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
+    }
+
     /// The part of this window at `range`.
     pub fn slice(&self, range: Range<usize>) -> Result<SharedBytes<'_>> {
         let len = range.end.saturating_sub(range.start);
