@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 /// What went wrong, as a stable number.
 ///
-/// The numbers are part of the C ABI (`shmkit_status_t`): 0 is success and appears only there.
+/// The numbers are part of the C ABI (`shmkit_status_t`), where 0 is success.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -296,7 +296,7 @@ impl Error {
 
     /// The same error, told of another operation and object: for a check that knows neither.
     #[must_use]
-    pub(crate) fn about(mut self, operation: &'static str, object: impl Into<String>) -> Error {
+    pub fn about(mut self, operation: &'static str, object: impl Into<String>) -> Error {
         self.0.operation = operation;
         self.0.object = object.into();
         self

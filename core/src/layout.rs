@@ -20,7 +20,7 @@ use crate::atomic::{AtomicU32, AtomicU64};
 
 /// The first bytes of every object. The control characters catch a file that was changed by a text-mode copy.
 pub const MAGIC: [u8; 8] = *b"shmkit\x1a\n";
-/// The version of this format. It changes with any change to this file.
+/// The version of the byte format that processes share: any change of it is a new version.
 pub const LAYOUT_VERSION: u32 = 1;
 /// The kind word of a region.
 pub const KIND_REGION: u32 = 1;
@@ -54,7 +54,7 @@ pub const WORD_DIRTY: u32 = 1 << 1;
 /// Lock word, bit 2: a writer has the word and waits for the readers to leave (reader–writer lock only).
 pub const WORD_DRAIN: u32 = 1 << 2;
 /// Lock word, bits 3..32: the owner id; all zero means free.
-pub const WORD_OWNER_MASK: u32 = !0b111;
+pub const WORD_OWNER_MASK: u32 = 0xFFFF_FFF8;
 /// First bit of an owner id's slot number plus one (10 bits).
 pub const OWNER_SLOT_SHIFT: u32 = 3;
 /// First bit of an owner id's generation (19 bits).

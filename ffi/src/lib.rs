@@ -1,0 +1,26 @@
+//! The C face of shmkit: every export of `include/shmkit.h`, and nothing that decides.
+//!
+//! Invariants:
+//! - An export is one call of [`boundary::attempt`] or [`boundary::answer`]: no panic unwinds into the caller, and every
+//!   error becomes a status and, when asked for, a text.
+//! - Handles are boxes that only their `_free` function takes back; everything else borrows them.
+//! - Null handles, names and results are refused with `InvalidArgument`. Other bad pointers are the caller's to avoid.
+//! - What succeeds allocates nothing here.
+
+mod boundary;
+mod error;
+mod map_options;
+mod mapping;
+mod options;
+mod region;
+mod region_options;
+
+/// As a time limit in nanoseconds: wait as long as it takes.
+pub const FOREVER: u64 = u64::MAX;
+/// A wait also ends, with SHMKIT_INTERRUPTED, when a signal handler runs while the thread sleeps. A signal that comes just
+/// before it sleeps does not wake it: bound the wait too.
+pub const WAIT_INTERRUPTIBLE: u32 = 1 << 0;
+/// Start writing and return, instead of waiting for the disk (MS_ASYNC).
+pub const FLUSH_ASYNC: u32 = 1 << 0;
+/// Also drop cached copies of the range that differ from the file (MS_INVALIDATE).
+pub const FLUSH_INVALIDATE: u32 = 1 << 1;

@@ -43,7 +43,7 @@ impl Flush {
 }
 
 /// What the program intends to do with a range (madvise(2)). A hint never changes what the bytes are, except that
-/// [`Advice::DontNeed`] drops private changes.
+/// "don't need" drops private changes.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

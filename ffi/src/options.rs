@@ -1,0 +1,89 @@
+//! Options structs that can grow: the size that the caller was compiled with says which fields there are.
+
+use std::mem::size_of;
+
+use core_crate::Result;
+
+use crate::boundary::Call;
+
+/// A struct of `repr(C)` whose first field is its size, as the caller knows it.
+///
+/// # Safety
+/// `repr(C)`, integers only, no padding, the first field a `usize`; no field crosses a multiple of 8 bytes.
+pub(crate) unsafe trait Options: Copy {
+    /// What the fields hold that the caller does not have or did not give.
+    const DEFAULT: Self;
+}
+
+/// Far beyond what any version will have: a size above it was never set.
+const MOST: usize = 4096;
+
+/// The options behind `given`, with defaults for what an older caller's struct lacks.
+///
+/// Refuses a size that no version had, and a newer caller's struct that asks for something unknown here.
+///
+/// # Safety
+/// `given` is null, or leads to a struct that begins with its size and has as many bytes as that says.
+pub(crate) unsafe fn load<T: Options>(given: *const T, call: &Call<'_>) -> Result<T> {
+    const WORD: usize = 8;
+    let mut options = T::DEFAULT;
+    if given.is_null() {
+        return Ok(options);
+    }
+    // SAFETY: the size is the first field.
+    let size = unsafe { given.cast::<usize>().read() };
+    if !(WORD..=MOST).contains(&size) || !size.is_multiple_of(WORD) {
+        return Err(call.refuse(format!("the options have size {size}: set it to their sizeof")));
+    }
+    let known = size.min(size_of::<T>());
+    // SAFETY: both have at least `known` bytes, and any bytes are integers.
+    unsafe { given.cast::<u8>().copy_to_nonoverlapping((&raw mut options).cast(), known) };
+    // SAFETY: the caller's promise: there are `size` bytes.
+    let unknown = unsafe { std::slice::from_raw_parts(given.cast::<u8>().add(known), size - known) };
+    if unknown.iter().any(|&byte| byte != 0) {
+        return Err(
+            call.refuse("the options ask for something that this version of the library does not have")
+        );
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Now {
+        size: usize,
+        first: u32,
+        second: u32,
+        third: u64,
+    }
+
+    // SAFETY: as the trait asks.
+    unsafe impl Options for Now {
+        const DEFAULT: Now = Now { size: size_of::<Now>(), first: 1, second: 2, third: 3 };
+    }
+
+    fn load_words(words: &[u64]) -> Result<Now> {
+        // SAFETY: the first word is the size; tests give as many words as it says.
+        unsafe { load(words.as_ptr().cast(), &Call { operation: "test", object: c"" }) }
+    }
+
+    #[test]
+    fn older_and_newer_callers_are_understood_or_refused() {
+        let fields = |now: Now| (now.first, now.second, now.third);
+        assert_eq!(fields(load_words(&[8]).unwrap()), (1, 2, 3));
+        assert_eq!(fields(load_words(&[16, 5 | 6 << 32]).unwrap()), (5, 6, 3));
+        assert_eq!(fields(load_words(&[24, 5, 9]).unwrap()), (5, 0, 9));
+        assert_eq!(fields(load_words(&[40, 5, 9, 0, 0]).unwrap()), (5, 0, 9));
+        assert!(load_words(&[40, 5, 9, 0, 1]).is_err());
+        for size in [0, 4, 7, 12, 20, 4104, u64::MAX] {
+            assert!(load_words(&[size, 0, 0]).is_err(), "{size}");
+        }
+        // SAFETY: null is allowed.
+        let default = unsafe { load(std::ptr::null::<Now>(), &Call { operation: "test", object: c"" }) };
+        assert_eq!(default.unwrap(), Now::DEFAULT);
+    }
+}
