@@ -1,0 +1,42 @@
+//! The native half of the Python package `shmkit`. It translates: arguments, buffers, errors, waiting with Ctrl-C. What
+//! the objects do is the core's business.
+//!
+//! One file per class; `bytes` is what all of them share as buffers and sequences of bytes.
+//!
+//! Classes are frozen and hold atomics only, so the module runs without the interpreter's lock too. Where the
+//! interpreter has one, it is released around calls that may block or run long, and nowhere else.
+
+mod arguments;
+mod bytes;
+mod error;
+mod guard;
+mod mapping;
+mod region;
+mod view;
+
+use pyo3::prelude::*;
+
+/// The native half of `shmkit`.
+#[pymodule(gil_used = false)]
+mod _native {
+    use super::*;
+
+    #[pymodule_export]
+    use super::guard::Guard;
+    #[pymodule_export]
+    use super::mapping::Mapping;
+    #[pymodule_export]
+    use super::region::{Region, _reopen};
+
+    /// Number and name of every kind of error, as in all languages.
+    #[pyfunction]
+    fn _error_kinds() -> Vec<(u32, &'static str)> {
+        shmkit::ErrorKind::ALL.iter().map(|kind| (*kind as u32, kind.name())).collect()
+    }
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::error::load_classes(module.py())?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

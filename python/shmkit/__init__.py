@@ -1,0 +1,95 @@
+"""Shared memory for Python, Go, C and Rust that survives when a process is killed.
+
+Processes open the same region by name, share its bytes without a copy, and guard them with a lock that tells the next
+owner when one died::
+
+    from shmkit import Region
+
+    with Region.open_or_create("counters", 4096) as region:
+        with region.lock():
+            region[0] += 1
+
+- :class:`Region`: a named piece of memory that processes in any language attach to.
+- :class:`Guard`: the lock of a region.
+- :class:`Mapping`: one mapped range of a file, or of memory without a file.
+- :class:`Error`: the base of all exceptions, which are also the builtin ones that fit.
+
+``shmkit.TimeoutError`` and ``shmkit.InterruptedError`` are not imported by ``from shmkit import *``, because they bear
+the names of their builtin bases.
+"""
+
+from ._enums import Advice, Protection, Sharing
+from ._errors import (
+    AlreadyExistsError,
+    BadMagicError,
+    BusyError,
+    ClosedError,
+    CorruptedError,
+    Error,
+    InternalError,
+    InterruptedError,
+    InvalidArgumentError,
+    InvalidLengthError,
+    InvalidNameError,
+    IoError,
+    NoSpaceError,
+    NotFoundError,
+    NotOwnerError,
+    OutOfMemoryError,
+    OutOfRangeError,
+    OwnerDiedError,
+    PermissionDeniedError,
+    ReadOnlyError,
+    ReplacedError,
+    SizeMismatchError,
+    TimeoutError,
+    TooManyAttachmentsError,
+    TruncatedError,
+    UnsupportedError,
+    VersionMismatchError,
+    WouldBlockError,
+    WrongKindError,
+)
+from ._native import Guard, Mapping, Region, __version__
+
+for _class in list(vars().values()):
+    if isinstance(_class, type):
+        _class.__module__ = __name__  # Where users find it: in messages, in help() and when pickled.
+del _class
+
+__all__ = [
+    "Advice",
+    "AlreadyExistsError",
+    "BadMagicError",
+    "BusyError",
+    "ClosedError",
+    "CorruptedError",
+    "Error",
+    "Guard",
+    "InternalError",
+    "InvalidArgumentError",
+    "InvalidLengthError",
+    "InvalidNameError",
+    "IoError",
+    "Mapping",
+    "NoSpaceError",
+    "NotFoundError",
+    "NotOwnerError",
+    "OutOfMemoryError",
+    "OutOfRangeError",
+    "OwnerDiedError",
+    "PermissionDeniedError",
+    "Protection",
+    "ReadOnlyError",
+    "Region",
+    "ReplacedError",
+    "Sharing",
+    "SizeMismatchError",
+    "TooManyAttachmentsError",
+    "TruncatedError",
+    "UnsupportedError",
+    "VersionMismatchError",
+    "WouldBlockError",
+    "WrongKindError",
+    "__version__",
+]

@@ -1,0 +1,123 @@
+//! Arguments that need more than a type: names and paths, lengths and offsets with an error of their own, durations.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use shmkit::{Advice, Error, ErrorKind, Location, Protection, Sharing};
+
+use crate::error::{Failure, Result};
+
+/// Where a call failed, should it: the operation, and the name or path.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub operation: &'static str,
+    pub object: &'a str,
+}
+
+impl Place<'_> {
+    pub fn error(&self, kind: ErrorKind, detail: impl Into<String>) -> Failure {
+        Error::new(kind, self.operation, self.object).with_detail(detail).into()
+    }
+}
+
+/// A `str` is a name, an `os.PathLike` a path.
+pub fn location(value: &Bound<'_, PyAny>) -> Result<Location> {
+    if let Ok(name) = value.cast::<PyString>() {
+        // What is no Unicode text is no valid name either, and the core says so.
+        return Ok(Location::Name(name.to_string_lossy().into_owned()));
+    }
+    if value.hasattr(intern!(value.py(), "__fspath__"))? {
+        return Ok(Location::Path(value.extract::<PathBuf>()?));
+    }
+    let class = value.get_type().name()?;
+    let text = format!("a name is a str and a path is an os.PathLike, not {class}");
+    Err(PyTypeError::new_err(text).into())
+}
+
+/// A number from 0 to 2^64-1; an integer outside fails as `kind` says, anything else with `TypeError`.
+pub fn natural(value: &Bound<'_, PyAny>, kind: ErrorKind, place: Place<'_>) -> Result<usize> {
+    value.extract::<usize>().map_err(|error| {
+        if error.is_instance_of::<PyOverflowError>(value.py()) {
+            place.error(kind, format!("{value} is not between 0 and 2**64-1"))
+        } else {
+            error.into()
+        }
+    })
+}
+
+/// A range given as an offset and a length, which without one reaches to the end.
+pub fn range(
+    offset: Option<&Bound<'_, PyAny>>,
+    len: Option<&Bound<'_, PyAny>>,
+    limit: usize,
+    place: Place<'_>,
+) -> Result<std::ops::Range<usize>> {
+    let offset = offset.map_or(Ok(0), |offset| natural(offset, ErrorKind::OutOfRange, place))?;
+    let len = match len {
+        Some(len) => natural(len, ErrorKind::OutOfRange, place)?,
+        None => limit.saturating_sub(offset),
+    };
+    match offset.checked_add(len).filter(|end| *end <= limit) {
+        Some(end) => Ok(offset..end),
+        None => {
+            Err(place.error(ErrorKind::OutOfRange, format!("{len} bytes at offset {offset} of {limit}")))
+        }
+    }
+}
+
+/// Seconds that are not negative. `None`: so long that nobody could tell it from for ever.
+pub fn seconds(value: f64, place: Place<'_>) -> Result<Option<Duration>> {
+    if value.is_nan() || value < 0.0 {
+        return Err(place.error(ErrorKind::InvalidArgument, format!("a timeout of {value} seconds")));
+    }
+    Ok(Duration::try_from_secs_f64(value).ok())
+}
+
+/// An open descriptor: an integer, or an object with `fileno()`.
+pub fn descriptor(value: &Bound<'_, PyAny>, place: Place<'_>) -> Result<RawFd> {
+    let fileno = intern!(value.py(), "fileno");
+    let fd = if value.hasattr(fileno)? { value.call_method0(fileno)?.extract()? } else { value.extract()? };
+    if fd < 0 {
+        return Err(place.error(ErrorKind::InvalidArgument, format!("descriptor {fd}")));
+    }
+    Ok(fd)
+}
+
+/// A `Protection`, or its value as a string.
+pub fn protection(value: &str, place: Place<'_>) -> Result<Protection> {
+    let choices = [
+        ("none", Protection::None),
+        ("read", Protection::Read),
+        ("read_write", Protection::ReadWrite),
+    ];
+    choose("protection", value, &choices, place)
+}
+
+/// A `Sharing`, or its value as a string.
+pub fn sharing(value: &str, place: Place<'_>) -> Result<Sharing> {
+    choose("sharing", value, &[("shared", Sharing::Shared), ("private", Sharing::Private)], place)
+}
+
+/// An `Advice`, or its value as a string.
+pub fn advice(value: &str, place: Place<'_>) -> Result<Advice> {
+    let choices = [
+        ("normal", Advice::Normal),
+        ("random", Advice::Random),
+        ("sequential", Advice::Sequential),
+        ("will_need", Advice::WillNeed),
+        ("dont_need", Advice::DontNeed),
+    ];
+    choose("advice", value, &choices, place)
+}
+
+fn choose<T: Copy>(what: &str, value: &str, choices: &[(&str, T)], place: Place<'_>) -> Result<T> {
+    choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice).ok_or_else(|| {
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        place.error(ErrorKind::InvalidArgument, format!("{what} '{value}', not one of {}", names.join(", ")))
+    })
+}

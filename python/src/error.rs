@@ -1,0 +1,64 @@
+//! Errors of the core as Python exceptions: the class that bears the kind's name, with errno, strerror and filename.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+use shmkit::{Error, ErrorKind};
+
+/// What a method can fail with: an error of the core, or one that Python raised.
+pub enum Failure {
+    Shmkit(Error),
+    Python(PyErr),
+}
+
+/// The result of methods that call the core.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Shmkit(error)
+    }
+}
+
+impl From<PyErr> for Failure {
+    fn from(error: PyErr) -> Failure {
+        Failure::Python(error)
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> PyErr {
+        match failure {
+            Failure::Python(error) => error,
+            Failure::Shmkit(error) => Python::attach(|py| exception(py, &error).unwrap_or_else(|other| other)),
+        }
+    }
+}
+
+/// The exception classes, in the order of [`ErrorKind::ALL`].
+static CLASSES: PyOnceLock<Vec<Py<PyType>>> = PyOnceLock::new();
+
+/// Finds a class for every kind; a missing one makes the import fail.
+pub fn load_classes(py: Python<'_>) -> PyResult<()> {
+    classes(py).map(|_| ())
+}
+
+fn classes(py: Python<'_>) -> PyResult<&Vec<Py<PyType>>> {
+    CLASSES.get_or_try_init(py, || {
+        let module = py.import("shmkit._errors")?;
+        let class = |kind: &ErrorKind| {
+            let class = module.getattr(format!("{}Error", kind.name()).as_str())?;
+            Ok(class.cast_into::<PyType>()?.unbind())
+        };
+        ErrorKind::ALL.iter().map(class).collect()
+    })
+}
+
+fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    // Kinds are numbered from 1 without a gap, which the core tests.
+    let class = classes(py)?[error.kind() as usize - 1].bind(py);
+    let filename = Some(error.object()).filter(|object| !object.is_empty());
+    let raised = class.call1((error.errno(), error.reason(), filename))?;
+    raised.setattr("operation", error.operation())?;
+    Ok(PyErr::from_value(raised))
+}

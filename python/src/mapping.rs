@@ -1,0 +1,359 @@
+//! `shmkit.Mapping`.
+
+use std::ffi::c_int;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyMemoryView};
+use shmkit::{ErrorKind, Flush, MapOptions};
+
+use crate::arguments::{self, Place};
+use crate::bytes;
+use crate::error::Result;
+use crate::view::{self, Source};
+
+/// One mapped range of a file, or of memory that no file backs.
+///
+/// Make one with `Mapping.open`, `Mapping.from_fd` or `Mapping.anonymous`. It is a buffer (memoryview, numpy, ctypes see
+/// the same bytes, without a copy) and a sequence of bytes. Any thread may use it; a copy of bytes that others write
+/// meanwhile may be torn. Shared memory without a file reaches children that are forked later. It cannot be pickled.
+#[pyclass(frozen, weakref, module = "shmkit")]
+pub struct Mapping {
+    core: Arc<shmkit::Mapping>,
+}
+
+impl Mapping {
+    fn source(&self) -> Source {
+        Source::Mapping(Arc::clone(&self.core))
+    }
+
+    fn place(&self, operation: &'static str) -> Place<'_> {
+        Place { operation, object: self.core.object() }
+    }
+}
+
+#[pymethods]
+impl Mapping {
+    /// Maps a file: `len` bytes from `offset`, which need not be aligned; without `len`, all to the file's end.
+    ///
+    /// `create` makes a missing file (with `mode` less the umask) and makes it long enough, `grow` only the latter;
+    /// both need `len` and never truncate. `populate` reads all pages in at once.
+    ///
+    /// Raises NotFoundError, PermissionDeniedError, InvalidLengthError (0 bytes), OutOfRangeError (beyond the end),
+    /// NoSpaceError, WrongKindError (no regular file), InvalidArgumentError.
+    #[staticmethod]
+    #[pyo3(
+        signature = (
+            path, *, len=None, offset=None, protection="read", sharing="shared",
+            create=false, grow=false, populate=false, mode=0o644
+        ),
+        text_signature = "(path, *, len=None, offset=0, protection='read', sharing='shared', \
+                          create=False, grow=False, populate=False, mode=0o644)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    fn open(
+        py: Python<'_>,
+        path: PathBuf,
+        len: Option<&Bound<'_, PyAny>>,
+        offset: Option<&Bound<'_, PyAny>>,
+        protection: &str,
+        sharing: &str,
+        create: bool,
+        grow: bool,
+        populate: bool,
+        mode: u32,
+    ) -> Result<Mapping> {
+        let object = path.to_string_lossy();
+        let place = Place { operation: "map file", object: &object };
+        let options = file_options(len, offset, protection, sharing, place)?
+            .create(create)
+            .grow(grow)
+            .populate(populate)
+            .mode(mode);
+        let core = py.detach(|| options.map_path(&path))?;
+        Ok(Mapping { core: Arc::new(core) })
+    }
+
+    /// Maps a file that is open: a descriptor, or an object with `fileno()`, which may be closed afterwards.
+    ///
+    /// Raises what `open` raises.
+    #[staticmethod]
+    #[pyo3(
+        signature = (
+            fd, *, len=None, offset=None, protection="read", sharing="shared", grow=false, populate=false
+        ),
+        text_signature = "(fd, *, len=None, offset=0, protection='read', sharing='shared', \
+                          grow=False, populate=False)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    fn from_fd(
+        py: Python<'_>,
+        fd: &Bound<'_, PyAny>,
+        len: Option<&Bound<'_, PyAny>>,
+        offset: Option<&Bound<'_, PyAny>>,
+        protection: &str,
+        sharing: &str,
+        grow: bool,
+        populate: bool,
+    ) -> Result<Mapping> {
+        let place = Place { operation: "map file", object: "" };
+        let options =
+            file_options(len, offset, protection, sharing, place)?.grow(grow).populate(populate);
+        let fd = arguments::descriptor(fd, place)?;
+        // SAFETY: not negative. A number that is not open, or opened anew by another thread meanwhile, makes the core
+        // map another file or report EBADF: no memory is at stake.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let core = py.detach(|| options.map_file(fd))?;
+        Ok(Mapping { core: Arc::new(core) })
+    }
+
+    /// Maps `len` zeroed bytes that no file backs, for reading and writing: shared with children that are forked later,
+    /// or private.
+    ///
+    /// Raises InvalidLengthError, OutOfMemoryError.
+    #[staticmethod]
+    #[pyo3(signature = (len, *, sharing="shared", populate=false))]
+    fn anonymous(
+        py: Python<'_>,
+        len: &Bound<'_, PyAny>,
+        sharing: &str,
+        populate: bool,
+    ) -> Result<Mapping> {
+        let place = Place { operation: "map memory", object: "" };
+        let options = MapOptions::new()
+            .len(arguments::natural(len, ErrorKind::InvalidLength, place)?)
+            .sharing(arguments::sharing(sharing, place)?)
+            .populate(populate);
+        let core = py.detach(|| options.map_anonymous())?;
+        Ok(Mapping { core: Arc::new(core) })
+    }
+
+    /// Lets the file go; repeating it does nothing. Raises BusyError, also a BufferError, while a memoryview or array of
+    /// it lives.
+    fn close(&self) -> Result<()> {
+        Ok(self.core.close()?)
+    }
+
+    /// A copy of `len` bytes at `offset`. Raises OutOfRangeError, PermissionDeniedError, ClosedError.
+    fn read_at<'py>(
+        &self,
+        offset: &Bound<'py, PyAny>,
+        len: &Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyBytes>> {
+        bytes::read_at(&*self.core, offset, len)
+    }
+
+    /// Copies any contiguous bytes to `offset`. Raises OutOfRangeError, ReadOnlyError, ClosedError.
+    fn write_at(&self, offset: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> Result<()> {
+        bytes::write_at(&*self.core, offset, data)
+    }
+
+    /// A memoryview of a range, without a copy. `writable` of None: as the pages allow. Until it is released, this
+    /// mapping cannot be closed. Raises OutOfRangeError, ReadOnlyError, ClosedError.
+    #[pyo3(
+        signature = (offset=None, len=None, *, writable=None),
+        text_signature = "($self, offset=0, len=None, *, writable=None)"
+    )]
+    fn view<'py>(
+        &self,
+        py: Python<'py>,
+        offset: Option<&Bound<'py, PyAny>>,
+        len: Option<&Bound<'py, PyAny>>,
+        writable: Option<bool>,
+    ) -> Result<Bound<'py, PyMemoryView>> {
+        view::memoryview(py, self.source(), offset, len, writable)
+    }
+
+    /// A memoryview of all bytes that cannot write.
+    fn readonly<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyMemoryView>> {
+        view::memoryview(py, self.source(), None, None, Some(false))
+    }
+
+    /// A numpy array on the bytes from `offset`, without a copy; without `shape`, of one dimension and as long as fits.
+    /// Until it dies, this mapping cannot be closed.
+    #[pyo3(
+        signature = (dtype, shape=None, offset=None),
+        text_signature = "($self, dtype, shape=None, offset=0)"
+    )]
+    fn ndarray<'py>(
+        &self,
+        py: Python<'py>,
+        dtype: &Bound<'py, PyAny>,
+        shape: Option<&Bound<'py, PyAny>>,
+        offset: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>> {
+        view::ndarray(py, self.source(), dtype, shape, offset)
+    }
+
+    /// Carries changes of a shared file mapping to the file; without `sync`, only starts to. `invalidate` drops cached
+    /// copies that differ from the file.
+    ///
+    /// Raises OutOfRangeError, ClosedError, IoError, BusyError (invalidate, and pages are locked in memory).
+    #[pyo3(
+        signature = (offset=None, len=None, *, sync=true, invalidate=false),
+        text_signature = "($self, offset=0, len=None, *, sync=True, invalidate=False)"
+    )]
+    fn flush(
+        &self,
+        py: Python<'_>,
+        offset: Option<&Bound<'_, PyAny>>,
+        len: Option<&Bound<'_, PyAny>>,
+        sync: bool,
+        invalidate: bool,
+    ) -> Result<()> {
+        let range = arguments::range(offset, len, self.core.len(), self.place("flush mapping"))?;
+        let flush = if sync { Flush::Sync } else { Flush::Async };
+        Ok(py.detach(|| {
+            if invalidate {
+                self.core.flush_and_invalidate(range, flush)
+            } else {
+                self.core.flush(range, flush)
+            }
+        })?)
+    }
+
+    /// Changes what a range of whole pages allows.
+    ///
+    /// Raises BusyError, also a BufferError, while a view lives that would lose access; ReadOnlyError when the file was
+    /// not opened for writing; InvalidArgumentError (a part of a page), OutOfRangeError, ClosedError.
+    #[pyo3(
+        signature = (protection, offset=None, len=None),
+        text_signature = "($self, protection, offset=0, len=None)"
+    )]
+    fn protect(
+        &self,
+        protection: &str,
+        offset: Option<&Bound<'_, PyAny>>,
+        len: Option<&Bound<'_, PyAny>>,
+    ) -> Result<()> {
+        let place = self.place("protect mapping");
+        let protection = arguments::protection(protection, place)?;
+        let range = arguments::range(offset, len, self.core.len(), place)?;
+        Ok(self.core.protect(range, protection)?)
+    }
+
+    /// Tells the kernel what a range will be used for. Raises OutOfRangeError, InvalidArgumentError, ClosedError.
+    #[pyo3(
+        signature = (advice, offset=None, len=None),
+        text_signature = "($self, advice, offset=0, len=None)"
+    )]
+    fn advise(
+        &self,
+        py: Python<'_>,
+        advice: &str,
+        offset: Option<&Bound<'_, PyAny>>,
+        len: Option<&Bound<'_, PyAny>>,
+    ) -> Result<()> {
+        let place = self.place("advise mapping");
+        let advice = arguments::advice(advice, place)?;
+        let range = arguments::range(offset, len, self.core.len(), place)?;
+        Ok(py.detach(|| self.core.advise(range, advice))?)
+    }
+
+    /// The path that was mapped, as text; empty for memory without a file.
+    #[getter]
+    fn name(&self) -> &str {
+        self.core.object()
+    }
+
+    /// Who sees what is written, a `Sharing`.
+    #[getter]
+    fn sharing<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let value = match self.core.sharing() {
+            shmkit::Sharing::Shared => "shared",
+            shmkit::Sharing::Private => "private",
+        };
+        py.import(intern!(py, "shmkit._enums"))?.getattr(intern!(py, "Sharing"))?.call1((value,))
+    }
+
+    /// Number of bytes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.core.len()
+    }
+
+    /// Whether some byte may not be written.
+    #[getter]
+    fn read_only(&self) -> bool {
+        !self.core.is_writable()
+    }
+
+    /// Whether this mapping was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    fn __len__(&self) -> usize {
+        self.core.len()
+    }
+
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>> {
+        bytes::get_item(&*self.core, key)
+    }
+
+    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Result<()> {
+        bytes::set_item(&*self.core, key, value)
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// Closes. An exception of the body wins over one of the close.
+    fn __exit__(
+        &self,
+        exc_type: &Bound<'_, PyAny>,
+        exc_value: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> Result<()> {
+        let _ = (exc_value, traceback);
+        match self.core.close() {
+            Err(error) if exc_type.is_none() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
+        let core = &*slf.get().core;
+        // SAFETY: Python's request for this object, which keeps the mapping.
+        unsafe {
+            bytes::fill_buffer(core, (0, core.len()), core.is_writable(), slf.as_any().clone(), view, flags)
+        }
+    }
+
+    unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {
+        // SAFETY: Python hands back what `__getbuffer__` filled, once.
+        unsafe { bytes::release_buffer(&*self.core, view) }
+    }
+
+    fn __repr__(&self) -> String {
+        let name = if self.name().is_empty() { "of memory" } else { self.name() };
+        let read_only = if self.core.is_writable() { "" } else { ", read-only" };
+        let closed = if self.core.is_closed() { ", closed" } else { "" };
+        format!("<shmkit.Mapping {name}, {} bytes{read_only}{closed}>", self.core.len())
+    }
+}
+
+fn file_options(
+    len: Option<&Bound<'_, PyAny>>,
+    offset: Option<&Bound<'_, PyAny>>,
+    protection: &str,
+    sharing: &str,
+    place: Place<'_>,
+) -> Result<MapOptions> {
+    let mut options = MapOptions::new()
+        .protection(arguments::protection(protection, place)?)
+        .sharing(arguments::sharing(sharing, place)?);
+    if let Some(offset) = offset {
+        options = options.offset(arguments::natural(offset, ErrorKind::OutOfRange, place)? as u64);
+    }
+    if let Some(len) = len {
+        options = options.len(arguments::natural(len, ErrorKind::InvalidLength, place)?);
+    }
+    Ok(options)
+}

@@ -1,0 +1,364 @@
+//! `shmkit.Region`.
+
+use std::ffi::c_int;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyMemoryView, PyTuple};
+use pyo3::{ffi, intern};
+use shmkit::{Error, ErrorKind, Flush, Location, RegionOptions, layout};
+
+use crate::arguments::{self, Place};
+use crate::bytes;
+use crate::error::Result;
+use crate::guard::Guard;
+use crate::view::{self, Source};
+
+/// A named piece of memory that processes in any language attach to: `len` bytes, and a guard over them.
+///
+/// Make one with `Region.create`, `Region.open` or `Region.open_or_create`. A `str` names a shared memory object, an
+/// `os.PathLike` a file. It is a buffer (memoryview, numpy, ctypes see the same bytes, without a copy) and a sequence
+/// of bytes. `close()` and `with` end the use of this handle; the region lives on until `Region.unlink`.
+///
+/// Any thread may use it. Without the guard, a copy of bytes that another process writes may be torn. A forked child may
+/// go on using it; pickling sends the name, and the other process opens it anew.
+#[pyclass(frozen, weakref, module = "shmkit")]
+pub struct Region {
+    core: Arc<shmkit::Region>,
+    /// Where another process finds it: an absolute path, whatever directory it is in.
+    location: Location,
+    guard: PyOnceLock<Py<Guard>>,
+}
+
+impl Region {
+    /// Opens or creates without the interpreter: reserving storage takes its time.
+    fn make(
+        py: Python<'_>,
+        location: Location,
+        open: impl FnOnce(Location) -> shmkit::Result<shmkit::Region> + Send,
+    ) -> Result<Region> {
+        let core = py.detach(|| open(location.clone()))?;
+        let location = match location {
+            // Only fails for an empty path, which was not opened, or when the current directory is gone.
+            Location::Path(path) => Location::Path(std::path::absolute(&path).unwrap_or(path)),
+            other => other,
+        };
+        Ok(Region { core: Arc::new(core), location, guard: PyOnceLock::new() })
+    }
+
+    fn source(&self) -> Source {
+        Source::Region(Arc::clone(&self.core))
+    }
+}
+
+#[pymethods]
+impl Region {
+    /// Creates a region of `len` zeroed bytes.
+    ///
+    /// `mode` are its permission bits exactly, `group` a group id, `attachments` how many processes can be attached at
+    /// once (1 to 1023), `arena_len` the bytes for named objects. All bytes are backed by storage from the start.
+    ///
+    /// Raises AlreadyExistsError, InvalidNameError, InvalidLengthError, InvalidArgumentError, NoSpaceError,
+    /// PermissionDeniedError.
+    #[staticmethod]
+    #[pyo3(signature = (
+        name, len, *, mode=0o600, group=None,
+        attachments=layout::DEFAULT_SLOT_COUNT, arena_len=layout::DEFAULT_ARENA_LEN
+    ))]
+    fn create(
+        py: Python<'_>,
+        name: &Bound<'_, PyAny>,
+        len: &Bound<'_, PyAny>,
+        mode: u32,
+        group: Option<u32>,
+        attachments: u32,
+        arena_len: u64,
+    ) -> Result<Region> {
+        let (location, len) = location_and_len(name, len, "create region")?;
+        let options = options(mode, group, attachments, arena_len);
+        Region::make(py, location, |location| options.create(location, len))
+    }
+
+    /// Opens a region, and attaches this process to it. With `read_only` nothing in it changes, and it has no lock.
+    ///
+    /// Raises NotFoundError, PermissionDeniedError, InvalidNameError, BadMagicError, VersionMismatchError,
+    /// WrongKindError, TruncatedError, CorruptedError, TooManyAttachmentsError.
+    #[staticmethod]
+    #[pyo3(signature = (name, *, read_only=false))]
+    fn open(py: Python<'_>, name: &Bound<'_, PyAny>, read_only: bool) -> Result<Region> {
+        Region::make(py, arguments::location(name)?, |location| {
+            if read_only { shmkit::Region::open_read_only(location) } else { shmkit::Region::open(location) }
+        })
+    }
+
+    /// Opens the region of this name, or creates it as `create` does. Of several at once, one creates and all get it.
+    ///
+    /// Raises SizeMismatchError when it exists with another length, and what `open` and `create` raise.
+    #[staticmethod]
+    #[pyo3(signature = (
+        name, len, *, mode=0o600, group=None,
+        attachments=layout::DEFAULT_SLOT_COUNT, arena_len=layout::DEFAULT_ARENA_LEN
+    ))]
+    fn open_or_create(
+        py: Python<'_>,
+        name: &Bound<'_, PyAny>,
+        len: &Bound<'_, PyAny>,
+        mode: u32,
+        group: Option<u32>,
+        attachments: u32,
+        arena_len: u64,
+    ) -> Result<Region> {
+        let (location, len) = location_and_len(name, len, "open or create region")?;
+        let options = options(mode, group, attachments, arena_len);
+        Region::make(py, location, |location| options.open_or_create(location, len))
+    }
+
+    /// Removes a region's name. Processes that have it open keep it; its memory goes with the last of them.
+    ///
+    /// Raises NotFoundError, InvalidNameError, PermissionDeniedError.
+    #[staticmethod]
+    fn unlink(py: Python<'_>, name: &Bound<'_, PyAny>) -> Result<()> {
+        let location = arguments::location(name)?;
+        Ok(py.detach(|| shmkit::Region::unlink(location))?)
+    }
+
+    /// Ends the use of this handle; repeating it does nothing. The region stays, for others and for later.
+    ///
+    /// Raises BusyError, also a BufferError, while a memoryview or array of it lives, a thread waits for its guard, or
+    /// this process holds the guard and this handle is its last.
+    fn close(&self) -> Result<()> {
+        Ok(self.core.close()?)
+    }
+
+    /// The lock over the bytes, with the methods of `threading.Lock`.
+    #[getter]
+    fn guard(&self, py: Python<'_>) -> Result<Py<Guard>> {
+        let guard = self.guard.get_or_try_init(py, || Py::new(py, Guard::new(Arc::clone(&self.core))))?;
+        Ok(guard.clone_ref(py))
+    }
+
+    /// The guard for a `with` statement: `with region.lock(timeout=1.5): ...`
+    ///
+    /// Waits at most `timeout` seconds, then raises TimeoutError. When an owner died inside, raises OwnerDiedError and
+    /// does not hold the lock; with `recover`, holds it and says so in the guard's `owner_died`: repair the bytes, then
+    /// call its `make_consistent()`.
+    #[pyo3(signature = (timeout=None, *, recover=false))]
+    fn lock(&self, py: Python<'_>, timeout: Option<f64>, recover: bool) -> Result<Py<Guard>> {
+        if timeout.is_none() && !recover {
+            return self.guard(py);
+        }
+        Ok(Py::new(py, Guard::with_options(Arc::clone(&self.core), timeout, recover)?)?)
+    }
+
+    /// A copy of `len` bytes at `offset`. Raises OutOfRangeError, ClosedError.
+    fn read_at<'py>(
+        &self,
+        offset: &Bound<'py, PyAny>,
+        len: &Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyBytes>> {
+        bytes::read_at(&*self.core, offset, len)
+    }
+
+    /// Copies any contiguous bytes to `offset`. Raises OutOfRangeError, ReadOnlyError, ClosedError.
+    fn write_at(&self, offset: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> Result<()> {
+        bytes::write_at(&*self.core, offset, data)
+    }
+
+    /// A memoryview of a range, without a copy. `writable` of None: as the region allows. Until it is released, this
+    /// handle cannot be closed. Raises OutOfRangeError, ReadOnlyError, ClosedError.
+    #[pyo3(
+        signature = (offset=None, len=None, *, writable=None),
+        text_signature = "($self, offset=0, len=None, *, writable=None)"
+    )]
+    fn view<'py>(
+        &self,
+        py: Python<'py>,
+        offset: Option<&Bound<'py, PyAny>>,
+        len: Option<&Bound<'py, PyAny>>,
+        writable: Option<bool>,
+    ) -> Result<Bound<'py, PyMemoryView>> {
+        view::memoryview(py, self.source(), offset, len, writable)
+    }
+
+    /// A memoryview of all bytes that cannot write.
+    fn readonly<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyMemoryView>> {
+        view::memoryview(py, self.source(), None, None, Some(false))
+    }
+
+    /// A numpy array on the bytes from `offset`, without a copy; without `shape`, of one dimension and as long as fits.
+    /// Until it dies, this handle cannot be closed.
+    #[pyo3(
+        signature = (dtype, shape=None, offset=None),
+        text_signature = "($self, dtype, shape=None, offset=0)"
+    )]
+    fn ndarray<'py>(
+        &self,
+        py: Python<'py>,
+        dtype: &Bound<'py, PyAny>,
+        shape: Option<&Bound<'py, PyAny>>,
+        offset: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>> {
+        view::ndarray(py, self.source(), dtype, shape, offset)
+    }
+
+    /// Carries bytes of a region in a file to the disk; without `sync`, only starts to. `invalidate` drops cached copies
+    /// that differ from the file. A shared memory object has no disk behind it: the call does nothing.
+    ///
+    /// Raises OutOfRangeError, ClosedError, IoError.
+    #[pyo3(
+        signature = (offset=None, len=None, *, sync=true, invalidate=false),
+        text_signature = "($self, offset=0, len=None, *, sync=True, invalidate=False)"
+    )]
+    fn flush(
+        &self,
+        py: Python<'_>,
+        offset: Option<&Bound<'_, PyAny>>,
+        len: Option<&Bound<'_, PyAny>>,
+        sync: bool,
+        invalidate: bool,
+    ) -> Result<()> {
+        let object = self.core.location().display();
+        let place = Place { operation: "flush region", object: &object };
+        let range = arguments::range(offset, len, self.core.len(), place)?;
+        let flush = if sync { Flush::Sync } else { Flush::Async };
+        Ok(py.detach(|| {
+            if invalidate {
+                self.core.flush_and_invalidate(range, flush)
+            } else {
+                self.core.flush(range, flush)
+            }
+        })?)
+    }
+
+    /// The name, or the path as text.
+    #[getter]
+    fn name(&self) -> String {
+        self.core.location().display().into_owned()
+    }
+
+    /// What opens it again in any process: the name as a str, or the absolute path as a pathlib.Path.
+    #[getter]
+    fn location<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(match &self.location {
+            Location::Path(path) => path.into_pyobject(py)?.into_any(),
+            other => other.display().into_pyobject(py)?.into_any(),
+        })
+    }
+
+    /// Drawn at random at creation, 16 bytes: another region that later bears the name has another one.
+    #[getter]
+    fn id<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.core.id())
+    }
+
+    /// Number of bytes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.core.len()
+    }
+
+    /// Whether it was opened for reading only.
+    #[getter]
+    fn read_only(&self) -> bool {
+        self.core.is_read_only()
+    }
+
+    /// Whether this handle was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    fn __len__(&self) -> usize {
+        self.core.len()
+    }
+
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>> {
+        bytes::get_item(&*self.core, key)
+    }
+
+    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Result<()> {
+        bytes::set_item(&*self.core, key, value)
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// Closes. An exception of the body wins over one of the close.
+    fn __exit__(
+        &self,
+        exc_type: &Bound<'_, PyAny>,
+        exc_value: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> Result<()> {
+        let _ = (exc_value, traceback);
+        match self.core.close() {
+            Err(error) if exc_type.is_none() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Pickles by name and id: who unpickles opens the same region, or gets ReplacedError.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> Result<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        if self.core.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "pickle region", self.name()).into());
+        }
+        let reopen = py.import(intern!(py, "shmkit._native"))?.getattr(intern!(py, "_reopen"))?;
+        let arguments = (self.location(py)?, self.id(py), self.read_only()).into_pyobject(py)?;
+        Ok((reopen, arguments))
+    }
+
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
+        let core = &*slf.get().core;
+        // SAFETY: Python's request for this object, which keeps the region.
+        unsafe {
+            bytes::fill_buffer(core, (0, core.len()), !core.is_read_only(), slf.as_any().clone(), view, flags)
+        }
+    }
+
+    unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {
+        // SAFETY: Python hands back what `__getbuffer__` filled, once.
+        unsafe { bytes::release_buffer(&*self.core, view) }
+    }
+
+    fn __repr__(&self) -> String {
+        let read_only = if self.core.is_read_only() { ", read-only" } else { "" };
+        let closed = if self.core.is_closed() { ", closed" } else { "" };
+        format!("<shmkit.Region '{}', {} bytes{read_only}{closed}>", self.name(), self.core.len())
+    }
+}
+
+/// Opens a region that was pickled.
+#[pyfunction]
+pub fn _reopen(
+    py: Python<'_>,
+    location: &Bound<'_, PyAny>,
+    id: [u8; 16],
+    read_only: bool,
+) -> Result<Region> {
+    let region = Region::open(py, location, read_only)?;
+    region.core.expect_id(id)?;
+    Ok(region)
+}
+
+fn location_and_len(
+    name: &Bound<'_, PyAny>,
+    len: &Bound<'_, PyAny>,
+    operation: &'static str,
+) -> Result<(Location, u64)> {
+    let location = arguments::location(name)?;
+    let object = location.display();
+    let len = arguments::natural(len, ErrorKind::InvalidLength, Place { operation, object: &object })?;
+    drop(object);
+    Ok((location, len as u64))
+}
+
+fn options(mode: u32, group: Option<u32>, attachments: u32, arena_len: u64) -> RegionOptions {
+    let options = RegionOptions::new().mode(mode).attachments(attachments).arena_len(arena_len);
+    match group {
+        Some(group) => options.group(group),
+        None => options,
+    }
+}
