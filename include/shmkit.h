@@ -236,24 +236,6 @@ typedef struct shmkit_mapping_t shmkit_mapping_t;
 // An open region: a named piece of memory that processes attach to, with a lock (its guard) that survives its owners.
 typedef struct shmkit_region_t shmkit_region_t;
 
-// How to make a mapping. Begin with SHMKIT_MAP_OPTIONS_INIT: the whole file, shared, for reading. NULL means the same.
-typedef struct {
-    // sizeof(shmkit_map_options_t).
-    size_t size;
-    // SHMKIT_MAP_CREATE and the others.
-    uint32_t flags;
-    // A shmkit_protection_t: what the pages allow.
-    uint32_t protection;
-    // Permission bits for a file that SHMKIT_MAP_CREATE makes; the umask applies. 0: 0644.
-    uint32_t mode;
-    // 0.
-    uint32_t reserved;
-    // Where in the file the mapping begins, in bytes. Need not be aligned to a page.
-    uint64_t offset;
-    // Number of bytes to map, with SHMKIT_MAP_LEN.
-    uint64_t len;
-} shmkit_map_options_t;
-
 // What was tried, on what, and why it failed. Yours: the library only writes into it, during a call that fails.
 //
 // Set `size` before the first use: `shmkit_error_t error = SHMKIT_ERROR_INIT;`. With a smaller size nothing is written.
@@ -272,6 +254,24 @@ typedef struct {
     // One sentence with all of this, and what to do next.
     char message[768];
 } shmkit_error_t;
+
+// How to make a mapping. Begin with SHMKIT_MAP_OPTIONS_INIT: the whole file, shared, for reading. NULL means the same.
+typedef struct {
+    // sizeof(shmkit_map_options_t).
+    size_t size;
+    // SHMKIT_MAP_CREATE and the others.
+    uint32_t flags;
+    // A shmkit_protection_t: what the pages allow.
+    uint32_t protection;
+    // Permission bits for a file that SHMKIT_MAP_CREATE makes; the umask applies. 0: 0644.
+    uint32_t mode;
+    // 0.
+    uint32_t reserved;
+    // Where in the file the mapping begins, in bytes. Need not be aligned to a page.
+    uint64_t offset;
+    // Number of bytes to map, with SHMKIT_MAP_LEN.
+    uint64_t len;
+} shmkit_map_options_t;
 
 // How to make or open a region. NULL in its place, SHMKIT_REGION_OPTIONS_INIT, and all zeros but the size mean the same:
 // the defaults.
@@ -306,6 +306,48 @@ const char *shmkit_status_advice(shmkit_status_t status);
 
 // The version of the library that runs, for example "1.2.3"; SHMKIT_VERSION is that of the header.
 const char *shmkit_version(void);
+
+// Takes the guard, waiting as long as it takes. The process owns it: any of its threads may give it back.
+//
+// OWNER_DIED means that the guard IS HELD, and that an owner died inside before: what it guards may be half-written.
+// Repair it and call shmkit_region_make_consistent, or give the guard back and the next one is told the same.
+// Fails, without the guard, with CLOSED, READ_ONLY, TOO_MANY_ATTACHMENTS (a forked child that finds no place).
+shmkit_status_t shmkit_region_lock(const shmkit_region_t *region,
+                                   shmkit_error_t *error);
+
+// Takes the guard if nobody who lives holds it, else answers WOULD_BLOCK. Never sleeps. Otherwise as shmkit_region_lock.
+shmkit_status_t shmkit_region_try_lock(const shmkit_region_t *region,
+                                       shmkit_error_t *error);
+
+// Takes the guard if it becomes free within `timeout_ns` nanoseconds, else answers TIMEOUT; SHMKIT_FOREVER is no limit.
+// With SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Otherwise as shmkit_region_lock.
+shmkit_status_t shmkit_region_lock_wait(const shmkit_region_t *region,
+                                        uint64_t timeout_ns,
+                                        uint32_t flags,
+                                        shmkit_error_t *error);
+
+// Gives the guard back. Fails with NOT_OWNER when this process does not hold it, CLOSED, READ_ONLY.
+shmkit_status_t shmkit_region_unlock(const shmkit_region_t *region, shmkit_error_t *error);
+
+// Says that the user bytes are in order again after an owner died: OWNER_DIED is no longer reported. Needs the guard.
+//
+// Fails with NOT_OWNER, CLOSED, READ_ONLY.
+shmkit_status_t shmkit_region_make_consistent(const shmkit_region_t *region,
+                                              shmkit_error_t *error);
+
+// The addresses of the guard's word and of the word with this process's owner id, for languages that lock without a call:
+// lock is a compare-and-swap of the first from 0 to the second's value, unlock the reverse, both sequentially consistent;
+// whenever one fails, or the second holds 0 (not attached), the functions above do the work. After a lock, ask whether
+// the handle was closed meanwhile, and unlock and fail if so. Both live as long as the handle.
+//
+// Fails with READ_ONLY, CLOSED.
+shmkit_status_t shmkit_region_guard_words(const shmkit_region_t *region,
+                                          uint32_t **word,
+                                          const uint32_t **me,
+                                          shmkit_error_t *error);
+
+// Whether anybody holds the guard at this moment, dead or alive; false for NULL.
+bool shmkit_region_is_locked(const shmkit_region_t *region);
 
 // Maps a file.
 //
@@ -489,9 +531,6 @@ bool shmkit_region_is_read_only(const shmkit_region_t *region);
 // Whether this handle was closed; true for NULL.
 bool shmkit_region_is_closed(const shmkit_region_t *region);
 
-// Whether anybody holds the guard at this moment, dead or alive; false for NULL.
-bool shmkit_region_is_locked(const shmkit_region_t *region);
-
 // Copies `len` user bytes at `offset` into `into`, which must not lie in the region. Without the guard, a concurrent
 // writer may tear the copy.
 //
@@ -531,45 +570,6 @@ shmkit_status_t shmkit_region_unpin(const shmkit_region_t *region,
 // The address of the first user byte; NULL for NULL. It is not counted as a view: after a close it leads to zeros, after
 // shmkit_region_free nowhere. Storing through it into a read-only region is a fault.
 void *shmkit_region_data(const shmkit_region_t *region);
-
-// Takes the guard, waiting as long as it takes. The process owns it: any of its threads may give it back.
-//
-// OWNER_DIED means that the guard IS HELD, and that an owner died inside before: what it guards may be half-written.
-// Repair it and call shmkit_region_make_consistent, or give the guard back and the next one is told the same.
-// Fails, without the guard, with CLOSED, READ_ONLY, TOO_MANY_ATTACHMENTS (a forked child that finds no place).
-shmkit_status_t shmkit_region_lock(const shmkit_region_t *region,
-                                   shmkit_error_t *error);
-
-// Takes the guard if nobody who lives holds it, else answers WOULD_BLOCK. Never sleeps. Otherwise as shmkit_region_lock.
-shmkit_status_t shmkit_region_try_lock(const shmkit_region_t *region,
-                                       shmkit_error_t *error);
-
-// Takes the guard if it becomes free within `timeout_ns` nanoseconds, else answers TIMEOUT; SHMKIT_FOREVER is no limit.
-// With SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Otherwise as shmkit_region_lock.
-shmkit_status_t shmkit_region_lock_wait(const shmkit_region_t *region,
-                                        uint64_t timeout_ns,
-                                        uint32_t flags,
-                                        shmkit_error_t *error);
-
-// Gives the guard back. Fails with NOT_OWNER when this process does not hold it, CLOSED, READ_ONLY.
-shmkit_status_t shmkit_region_unlock(const shmkit_region_t *region, shmkit_error_t *error);
-
-// Says that the user bytes are in order again after an owner died: OWNER_DIED is no longer reported. Needs the guard.
-//
-// Fails with NOT_OWNER, CLOSED, READ_ONLY.
-shmkit_status_t shmkit_region_make_consistent(const shmkit_region_t *region,
-                                              shmkit_error_t *error);
-
-// The addresses of the guard's word and of the word with this process's owner id, for languages that lock without a call:
-// lock is a compare-and-swap of the first from 0 to the second's value, unlock the reverse, both sequentially consistent;
-// whenever one fails, or the second holds 0 (not attached), the functions above do the work. After a lock, ask whether
-// the handle was closed meanwhile, and unlock and fail if so. Both live as long as the handle.
-//
-// Fails with READ_ONLY, CLOSED.
-shmkit_status_t shmkit_region_guard_words(const shmkit_region_t *region,
-                                          uint32_t **word,
-                                          const uint32_t **me,
-                                          shmkit_error_t *error);
 
 // Carries user bytes of a region that is a file to the disk (msync(2)), and waits for it unless SHMKIT_FLUSH_ASYNC is
 // given. The range is widened to whole pages. For a shared memory object it does nothing.

@@ -9,6 +9,7 @@
 
 mod boundary;
 mod error;
+mod guard;
 mod map_options;
 mod mapping;
 mod options;

@@ -1,19 +1,18 @@
-//! `shmkit_region_*`.
+//! `shmkit_region_*`: the region and its bytes; `guard.rs` has its lock.
 
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::null_mut;
-use std::time::Duration;
 
-use core_crate::{Acquired, ErrorKind, Flush, Region, Result, Wait};
+use core_crate::{Flush, Region};
 
 use crate::boundary::{Call, answer, attempt, borrow, range, text};
 use crate::error::{Details, Status};
 use crate::region_options::RegionChoices;
-use crate::{FLUSH_ASYNC, FLUSH_INVALIDATE, FOREVER, WAIT_INTERRUPTIBLE};
+use crate::{FLUSH_ASYNC, FLUSH_INVALIDATE};
 
 /// An open region: a named piece of memory that processes attach to, with a lock (its guard) that survives its owners.
 pub struct RegionHandle {
-    region: Region,
+    pub(crate) region: Region,
     /// The region's name with a zero byte at its end.
     name: CString,
 }
@@ -24,17 +23,8 @@ impl RegionHandle {
         Box::into_raw(Box::new(RegionHandle { region, name }))
     }
 
-    fn call(&self, operation: &'static str) -> Call<'_> {
+    pub(crate) fn call(&self, operation: &'static str) -> Call<'_> {
         Call { operation, object: &self.name }
-    }
-
-    /// Runs the body that has a lock in its result: an owner that died is a status, and the lock is held.
-    #[inline]
-    fn report(&self, acquired: Acquired) -> Result<()> {
-        match acquired {
-            Acquired::Clean => Ok(()),
-            Acquired::OwnerDied => Err(self.call("lock region").error(ErrorKind::OwnerDied)),
-        }
     }
 }
 
@@ -239,16 +229,6 @@ pub unsafe extern "C" fn shmkit_region_is_closed(region: *const RegionHandle) ->
     answer(true, || unsafe { region.as_ref() }.map(|handle| handle.region.is_closed()))
 }
 
-/// Whether anybody holds the guard at this moment, dead or alive; false for NULL.
-///
-/// # Safety
-/// `region` is null or a handle.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_region_is_locked(region: *const RegionHandle) -> bool {
-    // SAFETY: the caller's promise.
-    answer(false, || unsafe { region.as_ref() }.map(|handle| handle.region.is_locked()))
-}
-
 /// Copies `len` user bytes at `offset` into `into`, which must not lie in the region. Without the guard, a concurrent
 /// writer may tear the copy.
 ///
@@ -355,130 +335,6 @@ pub unsafe extern "C" fn shmkit_region_unpin(
 pub unsafe extern "C" fn shmkit_region_data(region: *const RegionHandle) -> *mut c_void {
     // SAFETY: the caller's promise.
     answer(null_mut(), || unsafe { region.as_ref() }.map(|handle| handle.region.data_ptr().as_ptr().cast()))
-}
-
-/// Takes the guard, waiting as long as it takes. The process owns it: any of its threads may give it back.
-///
-/// OWNER_DIED means that the guard IS HELD, and that an owner died inside before: what it guards may be half-written.
-/// Repair it and call shmkit_region_make_consistent, or give the guard back and the next one is told the same.
-/// Fails, without the guard, with CLOSED, READ_ONLY, TOO_MANY_ATTACHMENTS (a forked child that finds no place).
-///
-/// # Safety
-/// `region` is null or a handle; `error` is null or valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_region_lock(region: *const RegionHandle, error: *mut Details) -> Status {
-    // SAFETY: the caller's promises, handed on.
-    unsafe {
-        attempt(error, || {
-            let handle = borrow(region, "lock region")?;
-            handle.report(handle.region.acquire(&Wait::forever())?)
-        })
-    }
-}
-
-/// Takes the guard if nobody who lives holds it, else answers WOULD_BLOCK. Never sleeps. Otherwise as shmkit_region_lock.
-///
-/// # Safety
-/// `region` is null or a handle; `error` is null or valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_region_try_lock(region: *const RegionHandle, error: *mut Details) -> Status {
-    // SAFETY: the caller's promises, handed on.
-    unsafe {
-        attempt(error, || {
-            let handle = borrow(region, "lock region")?;
-            match handle.region.try_acquire()? {
-                Some(acquired) => handle.report(acquired),
-                None => Err(handle.call("lock region").error(ErrorKind::WouldBlock)),
-            }
-        })
-    }
-}
-
-/// Takes the guard if it becomes free within `timeout_ns` nanoseconds, else answers TIMEOUT; SHMKIT_FOREVER is no limit.
-/// With SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Otherwise as shmkit_region_lock.
-///
-/// # Safety
-/// `region` is null or a handle; `error` is null or valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_region_lock_wait(
-    region: *const RegionHandle,
-    timeout_ns: u64,
-    flags: u32,
-    error: *mut Details,
-) -> Status {
-    // SAFETY: the caller's promises, handed on.
-    unsafe {
-        attempt(error, || {
-            let handle = borrow(region, "lock region")?;
-            handle.call("lock region").check_flags(flags, WAIT_INTERRUPTIBLE)?;
-            let wait = match timeout_ns {
-                FOREVER => Wait::forever(),
-                limit => Wait::timeout(Duration::from_nanos(limit)),
-            };
-            let wait = if flags & WAIT_INTERRUPTIBLE != 0 { wait.interruptible() } else { wait };
-            handle.report(handle.region.acquire(&wait)?)
-        })
-    }
-}
-
-/// Gives the guard back. Fails with NOT_OWNER when this process does not hold it, CLOSED, READ_ONLY.
-///
-/// # Safety
-/// `region` is null or a handle; `error` is null or valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_region_unlock(region: *const RegionHandle, error: *mut Details) -> Status {
-    // SAFETY: the caller's promises, handed on.
-    unsafe { attempt(error, || borrow(region, "unlock region")?.region.release()) }
-}
-
-/// Says that the user bytes are in order again after an owner died: OWNER_DIED is no longer reported. Needs the guard.
-///
-/// Fails with NOT_OWNER, CLOSED, READ_ONLY.
-///
-/// # Safety
-/// `region` is null or a handle; `error` is null or valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_region_make_consistent(
-    region: *const RegionHandle,
-    error: *mut Details,
-) -> Status {
-    // SAFETY: the caller's promises, handed on.
-    unsafe { attempt(error, || borrow(region, "make region consistent")?.region.make_consistent()) }
-}
-
-/// The addresses of the guard's word and of the word with this process's owner id, for languages that lock without a call:
-/// lock is a compare-and-swap of the first from 0 to the second's value, unlock the reverse, both sequentially consistent;
-/// whenever one fails, or the second holds 0 (not attached), the functions above do the work. After a lock, ask whether
-/// the handle was closed meanwhile, and unlock and fail if so. Both live as long as the handle.
-///
-/// Fails with READ_ONLY, CLOSED.
-///
-/// # Safety
-/// `region` is null or a handle; the other pointers are null or valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_region_guard_words(
-    region: *const RegionHandle,
-    word: *mut *mut u32,
-    me: *mut *const u32,
-    error: *mut Details,
-) -> Status {
-    // SAFETY: the caller's promises, handed on.
-    unsafe {
-        attempt(error, || {
-            let handle = borrow(region, "view guard")?;
-            let call = handle.call("view guard");
-            call.clear(word)?;
-            call.clear(me.cast::<*mut u32>())?;
-            if handle.region.is_closed() {
-                return Err(call.error(ErrorKind::Closed));
-            }
-            let words = handle.region.guard_words();
-            let (guard, owner) = words.ok_or_else(|| call.error(ErrorKind::ReadOnly))?;
-            word.write(guard.as_ptr());
-            me.write(owner.as_ptr());
-            Ok(())
-        })
-    }
 }
 
 /// Carries user bytes of a region that is a file to the disk (msync(2)), and waits for it unless SHMKIT_FLUSH_ASYNC is
