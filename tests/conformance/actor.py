@@ -50,6 +50,7 @@ class Actor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            umask=0o022,
             preexec_fn=_give_up_privileges if unprivileged else None,
         )
         self._unread = b""
@@ -82,6 +83,9 @@ class Actor:
             self._unread += received
         line, self._unread = self._unread.split(b"\n", 1)
         return Answer.parse(line.decode())
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     def wait_for_death(self, within_s: float) -> int:
         """The exit status, once the process has ended by itself."""
