@@ -5,6 +5,7 @@ exception that Python programs catch for such a failure. The native module looks
 is loaded, so none can be missing.
 """
 
+import builtins
 from typing import ClassVar
 
 
@@ -144,7 +145,7 @@ class OwnerDiedError(Error):
     kind = "OwnerDied"
 
 
-class TimeoutError(Error, TimeoutError):  # noqa: A001
+class TimeoutError(Error, builtins.TimeoutError):
     """The time limit passed."""
 
     kind = "Timeout"
@@ -162,7 +163,7 @@ class NotOwnerError(Error, RuntimeError):
     kind = "NotOwner"
 
 
-class InterruptedError(Error, InterruptedError):  # noqa: A001
+class InterruptedError(Error, builtins.InterruptedError):
     """A signal ended the wait."""
 
     kind = "Interrupted"

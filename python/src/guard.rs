@@ -108,7 +108,7 @@ impl Guard {
     /// Takes the lock. Without `blocking`, or when `timeout` seconds pass (-1: none do), returns False.
     ///
     /// Raises OwnerDiedError, ClosedError, ReadOnlyError, TooManyAttachmentsError.
-    #[pyo3(signature = (blocking=true, timeout=-1.0))]
+    #[pyo3(signature = (blocking=true, timeout=-1.0), text_signature = "($self, blocking=True, timeout=-1)")]
     fn acquire(&self, py: Python<'_>, blocking: bool, timeout: f64) -> Result<bool> {
         if timeout == -1.0 {
             return self.take(py, blocking, None);
