@@ -108,6 +108,9 @@
 // `group` is set.
 #define SHMKIT_REGION_GROUP (1 << 2)
 
+// A new region has no room for named objects; `arena_len` is 0.
+#define SHMKIT_REGION_NO_ARENA (1 << 3)
+
 // What went wrong, as a stable number.
 //
 // The numbers are part of the C ABI (`shmkit_status_t`), where 0 is success.
@@ -278,7 +281,7 @@ typedef struct {
 typedef struct {
     // sizeof(shmkit_region_options_t).
     size_t size;
-    // SHMKIT_REGION_PATH, SHMKIT_REGION_READ_ONLY, SHMKIT_REGION_GROUP.
+    // SHMKIT_REGION_PATH and the others.
     uint32_t flags;
     // Permission bits of a new region, exactly: the umask does not apply. 0: 0600.
     uint32_t mode;

@@ -14,8 +14,10 @@ pub const REGION_PATH: u32 = 1 << 0;
 pub const REGION_READ_ONLY: u32 = 1 << 1;
 /// `group` is set.
 pub const REGION_GROUP: u32 = 1 << 2;
+/// A new region has no room for named objects; `arena_len` is 0.
+pub const REGION_NO_ARENA: u32 = 1 << 3;
 
-const KNOWN: u32 = REGION_PATH | REGION_READ_ONLY | REGION_GROUP;
+const KNOWN: u32 = REGION_PATH | REGION_READ_ONLY | REGION_GROUP | REGION_NO_ARENA;
 
 /// How to make or open a region. NULL in its place, SHMKIT_REGION_OPTIONS_INIT, and all zeros but the size mean the same:
 /// the defaults.
@@ -24,7 +26,7 @@ const KNOWN: u32 = REGION_PATH | REGION_READ_ONLY | REGION_GROUP;
 pub struct RegionChoices {
     /// sizeof(shmkit_region_options_t).
     pub size: usize,
-    /// SHMKIT_REGION_PATH, SHMKIT_REGION_READ_ONLY, SHMKIT_REGION_GROUP.
+    /// SHMKIT_REGION_PATH and the others.
     pub flags: u32,
     /// Permission bits of a new region, exactly: the umask does not apply. 0: 0600.
     pub mode: u32,
@@ -76,9 +78,14 @@ impl RegionChoices {
         if self.is_read_only() {
             return Err(call.refuse("a region that may be created cannot be opened for reading only"));
         }
+        let arena_len = match self.flags & REGION_NO_ARENA {
+            0 => or_default(self.arena_len, layout::DEFAULT_ARENA_LEN),
+            _ if self.arena_len == 0 => 0,
+            _ => return Err(call.refuse(format!("an arena of {} bytes, and none", self.arena_len))),
+        };
         let mut options = RegionOptions::new()
             .attachments(or_default(self.attachments, layout::DEFAULT_SLOT_COUNT))
-            .arena_len(or_default(self.arena_len, layout::DEFAULT_ARENA_LEN));
+            .arena_len(arena_len);
         if self.mode != 0 {
             options = options.mode(self.mode);
         }

@@ -1,0 +1,425 @@
+// The conformance runner of the C face: one command per line on stdin, one answer per line on stdout.
+//
+// README.md beside this file describes the protocol. What the driver sends wrongly is answered with `fail`; what the
+// library refuses is an answer like any other.
+
+#define _POSIX_C_SOURCE 200809L
+#include "runner_protocol.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+enum { MAX_NAMED = 4096 };
+
+// A handle under the name that the driver gave it; one of the two is NULL.
+struct object {
+    char *name;
+    shmkit_region_t *region;
+    shmkit_mapping_t *mapping;
+};
+
+struct view {
+    char *name;
+    struct object *object;
+    unsigned char *data;
+    size_t len;
+    bool writable;
+};
+
+static struct object *objects[MAX_NAMED];
+static struct view *views[MAX_NAMED];
+
+// ---- Handles and views
+
+static struct object **object_slot(const char *name) {
+    struct object **free_slot = NULL;
+    for (size_t i = 0; i < MAX_NAMED; i++) {
+        if (objects[i] && strcmp(objects[i]->name, name) == 0) {
+            return &objects[i];
+        }
+        if (!objects[i] && !free_slot) {
+            free_slot = &objects[i];
+        }
+    }
+    return free_slot;
+}
+
+static struct view **view_slot(const char *name) {
+    struct view **free_slot = NULL;
+    for (size_t i = 0; i < MAX_NAMED; i++) {
+        if (views[i] && strcmp(views[i]->name, name) == 0) {
+            return &views[i];
+        }
+        if (!views[i] && !free_slot) {
+            free_slot = &views[i];
+        }
+    }
+    return free_slot;
+}
+
+static bool has_views(const struct object *object) {
+    for (size_t i = 0; i < MAX_NAMED; i++) {
+        if (views[i] && views[i]->object == object) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void release(struct object **slot) {
+    struct object *object = *slot;
+    *slot = NULL;
+    shmkit_region_free(object->region);
+    shmkit_mapping_free(object->mapping);
+    free(object->name);
+    free(object);
+}
+
+static size_t len_of(const struct object *object) {
+    return object->region ? shmkit_region_len(object->region) : shmkit_mapping_len(object->mapping);
+}
+
+// Keeps a new handle under the name in `h`, in place of an older one.
+static int keep(const struct command *command, shmkit_status_t status, shmkit_region_t *region,
+                shmkit_mapping_t *mapping) {
+    const char *name = text_of(command, "h", NULL);
+    struct object **slot = name ? object_slot(name) : NULL;
+    if (status != SHMKIT_OK) {
+        return done(status);
+    }
+    if (!slot || (*slot && has_views(*slot))) {
+        shmkit_region_free(region);
+        shmkit_mapping_free(mapping);
+        return fail("no place for a handle");
+    }
+    if (*slot) {
+        release(slot);
+    }
+    *slot = malloc(sizeof **slot);
+    **slot = (struct object){strdup(name), region, mapping};
+    return answer(SHMKIT_OK, " len=%zu", len_of(*slot));
+}
+
+// ---- Operations
+
+static int open_region(const struct command *command) {
+    shmkit_region_options_t options = SHMKIT_REGION_OPTIONS_INIT;
+    options.flags |= flag(command, "path") ? SHMKIT_REGION_PATH : 0;
+    options.flags |= flag(command, "read_only") ? SHMKIT_REGION_READ_ONLY : 0;
+    options.mode = (uint32_t)number(command, "mode", 0, 8);
+    options.attachments = (uint32_t)number(command, "attachments", 0, 10);
+    options.arena_len = number(command, "arena_len", 0, 10);
+    if (find(command, "arena_len") && options.arena_len == 0) {
+        options.flags |= SHMKIT_REGION_NO_ARENA;
+    }
+    const char *name = text_of(command, "name", NULL);
+    uint64_t len = number(command, "len", 0, 10);
+    shmkit_region_t *region = NULL;
+    shmkit_status_t status;
+    if (strcmp(command->op, "region_create") == 0) {
+        status = shmkit_region_create(name, len, &options, &region, &error);
+    } else if (strcmp(command->op, "region_open") == 0) {
+        status = shmkit_region_open(name, &options, &region, &error);
+    } else {
+        status = shmkit_region_open_or_create(name, len, &options, &region, &error);
+    }
+    return keep(command, status, region, NULL);
+}
+
+static int unlink_region(const struct command *command) {
+    shmkit_region_options_t options = SHMKIT_REGION_OPTIONS_INIT;
+    options.flags = flag(command, "path") ? SHMKIT_REGION_PATH : 0;
+    return done(shmkit_region_unlink(text_of(command, "name", NULL), &options, &error));
+}
+
+static int map(const struct command *command) {
+    shmkit_map_options_t options = SHMKIT_MAP_OPTIONS_INIT;
+    if (!protection_of(command, &options.protection)) {
+        return fail("unknown protection");
+    }
+    options.flags |= find(command, "len") ? SHMKIT_MAP_LEN : 0;
+    options.flags |= flag(command, "create") ? SHMKIT_MAP_CREATE : 0;
+    options.flags |= flag(command, "grow") ? SHMKIT_MAP_GROW : 0;
+    options.flags |= flag(command, "populate") ? SHMKIT_MAP_POPULATE : 0;
+    options.flags |= strcmp(text_of(command, "sharing", "shared"), "private") == 0 ? SHMKIT_MAP_PRIVATE : 0;
+    options.len = number(command, "len", 0, 10);
+    options.offset = number(command, "offset", 0, 10);
+    shmkit_mapping_t *mapping = NULL;
+    shmkit_status_t status = strcmp(command->op, "map_open") == 0
+                                 ? shmkit_mapping_open(text_of(command, "path", NULL), &options, &mapping, &error)
+                                 : shmkit_mapping_anonymous(&options, &mapping, &error);
+    return keep(command, status, NULL, mapping);
+}
+
+static int region_info(const shmkit_region_t *region) {
+    unsigned char id[16];
+    char text[33];
+    shmkit_status_t status = shmkit_region_id(region, id, &error);
+    for (size_t i = 0; status == SHMKIT_OK && i < sizeof id; i++) {
+        snprintf(text + 2 * i, 3, "%02x", id[i]);
+    }
+    return answer(status, " len=%zu read_only=%d id=%s locked=%d", shmkit_region_len(region),
+                  shmkit_region_is_read_only(region), text, shmkit_region_is_locked(region));
+}
+
+static int read_object(const struct command *command, const struct object *object) {
+    size_t len = number(command, "len", 0, 10);
+    // No buffer is as long as the absurd lengths that must be refused: one that is never touched stands for it.
+    unsigned char *buffer = len <= len_of(object) ? malloc(len + 1) : malloc(1);
+    uint64_t offset = number(command, "offset", 0, 10);
+    shmkit_status_t status = object->region ? shmkit_region_read_at(object->region, offset, buffer, len, &error)
+                                            : shmkit_mapping_read_at(object->mapping, offset, buffer, len, &error);
+    answer_data(status, buffer, len);
+    free(buffer);
+    return 0;
+}
+
+// The bytes that `data` says in hexadecimal, written over its text.
+static bool data_of(const struct command *command, unsigned char **data, size_t *len) {
+    const struct argument *argument = find(command, "data");
+    if (!argument || argument->len % 2 != 0) {
+        return false;
+    }
+    *data = (unsigned char *)argument->value;
+    *len = argument->len / 2;
+    for (size_t i = 0; i < *len; i++) {
+        int high = hex_digit(argument->value[2 * i]), low = hex_digit(argument->value[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        (*data)[i] = (unsigned char)(high * 16 + low);
+    }
+    return true;
+}
+
+static int write_object(const struct command *command, const struct object *object) {
+    unsigned char *data;
+    size_t len;
+    if (!data_of(command, &data, &len)) {
+        return fail("data is not hexadecimal");
+    }
+    uint64_t offset = number(command, "offset", 0, 10);
+    return done(object->region ? shmkit_region_write_at(object->region, offset, data, len, &error)
+                               : shmkit_mapping_write_at(object->mapping, offset, data, len, &error));
+}
+
+static int take_view(const struct command *command, struct object *object) {
+    const char *name = text_of(command, "v", NULL);
+    struct view **slot = name ? view_slot(name) : NULL;
+    if (!slot || *slot) {
+        return fail("no place for a view");
+    }
+    size_t limit = len_of(object);
+    uint64_t offset = number(command, "offset", 0, 10);
+    size_t len = number(command, "len", offset < limit ? limit - offset : 0, 10);
+    bool writable = flag(command, "writable");
+    void *data = NULL;
+    shmkit_status_t status = object->region
+                                 ? shmkit_region_pin(object->region, offset, len, writable, &data, &error)
+                                 : shmkit_mapping_pin(object->mapping, offset, len, writable, &data, &error);
+    if (status == SHMKIT_OK) {
+        *slot = malloc(sizeof **slot);
+        **slot = (struct view){strdup(name), object, data, len, writable};
+    }
+    return answer(status, " len=%zu", len);
+}
+
+static int release_view(struct view **slot) {
+    struct view *view = *slot;
+    *slot = NULL;
+    shmkit_status_t status = view->object->region
+                                 ? shmkit_region_unpin(view->object->region, view->writable, &error)
+                                 : shmkit_mapping_unpin(view->object->mapping, view->writable, &error);
+    free(view->name);
+    free(view);
+    return done(status);
+}
+
+// A view is plain memory in C: its user keeps inside, so a command that does not is wrong.
+static int use_view(const struct command *command) {
+    const char *name = text_of(command, "v", "");
+    struct view **slot = view_slot(name);
+    if (!slot || !*slot) {
+        return fail("no view %s", name);
+    }
+    struct view *view = *slot;
+    if (strcmp(command->op, "view_release") == 0) {
+        return release_view(slot);
+    }
+    unsigned char *data = NULL;
+    size_t len = number(command, "len", 0, 10);
+    bool writes = strcmp(command->op, "view_write") == 0;
+    if (writes && (!view->writable || !data_of(command, &data, &len))) {
+        return fail("a view for reading, or no data");
+    }
+    uint64_t offset = number(command, "offset", 0, 10);
+    if (len > view->len || offset > view->len - len) {
+        return fail("outside of the view");
+    }
+    if (writes) {
+        memcpy(view->data + offset, data, len);
+        return done(SHMKIT_OK);
+    }
+    return answer_data(SHMKIT_OK, view->data + offset, len);
+}
+
+// Answers a lock: held, held after an owner's death, or not held.
+static int answer_lock(shmkit_status_t status, const char *held) {
+    bool owner_died = status == SHMKIT_OWNER_DIED;
+    return answer(owner_died ? SHMKIT_OK : status, "%s owner_died=%d", held, owner_died);
+}
+
+static int lock(const struct command *command, const shmkit_region_t *region) {
+    if (strcmp(command->op, "unlock") == 0) {
+        return done(shmkit_region_unlock(region, &error));
+    }
+    if (strcmp(command->op, "make_consistent") == 0) {
+        return done(shmkit_region_make_consistent(region, &error));
+    }
+    if (strcmp(command->op, "try_lock") == 0) {
+        shmkit_status_t status = shmkit_region_try_lock(region, &error);
+        if (status == SHMKIT_WOULD_BLOCK) {
+            return answer_lock(SHMKIT_OK, " locked=0");
+        }
+        return answer_lock(status, " locked=1");
+    }
+    if (!find(command, "timeout_ms")) {
+        return answer_lock(shmkit_region_lock(region, &error), "");
+    }
+    uint64_t timeout_ns = number(command, "timeout_ms", 0, 10) * 1000000;
+    return answer_lock(shmkit_region_lock_wait(region, timeout_ns, 0, &error), "");
+}
+
+static int add(const struct command *command, const shmkit_region_t *region) {
+    uint64_t offset = number(command, "offset", 0, 10);
+    shmkit_status_t status = SHMKIT_OK;
+    for (uint64_t count = number(command, "count", 0, 10); count > 0 && status == SHMKIT_OK; count--) {
+        status = shmkit_region_lock(region, &error);
+        if (status == SHMKIT_OWNER_DIED) {
+            status = shmkit_region_make_consistent(region, &error);
+        }
+        if (status != SHMKIT_OK) {
+            break;
+        }
+        uint64_t sum = 0;
+        status = shmkit_region_read_at(region, offset, &sum, sizeof sum, &error);
+        sum++;
+        if (status == SHMKIT_OK) {
+            status = shmkit_region_write_at(region, offset, &sum, sizeof sum, &error);
+        }
+        shmkit_status_t unlocked = shmkit_region_unlock(region, status == SHMKIT_OK ? &error : NULL);
+        status = status == SHMKIT_OK ? unlocked : status;
+    }
+    return done(status);
+}
+
+static int change_range(const struct command *command, const struct object *object) {
+    static const char *const advice_names[] = {"normal", "random", "sequential", "will_need", "dont_need", NULL};
+    static const uint32_t advices[] = {SHMKIT_ADVICE_NORMAL, SHMKIT_ADVICE_RANDOM, SHMKIT_ADVICE_SEQUENTIAL,
+                                       SHMKIT_ADVICE_WILL_NEED, SHMKIT_ADVICE_DONT_NEED};
+    size_t limit = len_of(object);
+    uint64_t offset = number(command, "offset", 0, 10);
+    size_t len = number(command, "len", offset < limit ? limit - offset : 0, 10);
+    if (strcmp(command->op, "flush") == 0) {
+        uint32_t flags = flag(command, "async") ? SHMKIT_FLUSH_ASYNC : 0;
+        flags |= flag(command, "invalidate") ? SHMKIT_FLUSH_INVALIDATE : 0;
+        return done(object->region ? shmkit_region_flush(object->region, offset, len, flags, &error)
+                                   : shmkit_mapping_flush(object->mapping, offset, len, flags, &error));
+    }
+    if (!object->mapping) {
+        return fail("%s needs a mapping", command->op);
+    }
+    if (strcmp(command->op, "protect") == 0) {
+        uint32_t protection;
+        return protection_of(command, &protection)
+                   ? done(shmkit_mapping_protect(object->mapping, offset, len, protection, &error))
+                   : fail("unknown protection");
+    }
+    size_t advice = index_of(text_of(command, "advice", ""), advice_names);
+    return advice_names[advice] ? done(shmkit_mapping_advise(object->mapping, offset, len, advices[advice], &error))
+                                : fail("unknown advice");
+}
+
+static int use_object(const struct command *command, struct object **slot) {
+    static const char *const locks[] = {"lock", "try_lock", "unlock", "make_consistent", NULL};
+    static const char *const ranges[] = {"flush", "protect", "advise", NULL};
+    const char *op = command->op;
+    struct object *object = *slot;
+    if (strcmp(op, "read") == 0) {
+        return read_object(command, object);
+    }
+    if (strcmp(op, "write") == 0) {
+        return write_object(command, object);
+    }
+    if (strcmp(op, "view") == 0) {
+        return take_view(command, object);
+    }
+    if (strcmp(op, "close") == 0) {
+        return done(object->region ? shmkit_region_close(object->region, &error)
+                                   : shmkit_mapping_close(object->mapping, &error));
+    }
+    if (strcmp(op, "drop") == 0) {
+        if (has_views(object)) {
+            return fail("a handle with live views");
+        }
+        release(slot);
+        return done(SHMKIT_OK);
+    }
+    if (ranges[index_of(op, ranges)]) {
+        return change_range(command, object);
+    }
+    if (object->region && strcmp(op, "region_info") == 0) {
+        return region_info(object->region);
+    }
+    if (object->region && strcmp(op, "add") == 0) {
+        return add(command, object->region);
+    }
+    if (object->region && locks[index_of(op, locks)]) {
+        return lock(command, object->region);
+    }
+    return fail("unknown operation %s", op);
+}
+
+static int run(const struct command *command) {
+    static const char *const opens[] = {"region_create", "region_open", "region_open_or_create", NULL};
+    static const char *const maps[] = {"map_open", "map_anonymous", NULL};
+    static const char *const of_views[] = {"view_read", "view_write", "view_release", NULL};
+    const char *op = command->op;
+    if (strcmp(op, "hello") == 0) {
+        return answer(SHMKIT_OK, " language=c pid=%d", (int)getpid());
+    }
+    if (strcmp(op, "die") == 0) {
+        return raise(SIGKILL);
+    }
+    if (opens[index_of(op, opens)]) {
+        return open_region(command);
+    }
+    if (strcmp(op, "region_unlink") == 0) {
+        return unlink_region(command);
+    }
+    if (maps[index_of(op, maps)]) {
+        return map(command);
+    }
+    if (of_views[index_of(op, of_views)]) {
+        return use_view(command);
+    }
+    const char *name = text_of(command, "h", "");
+    struct object **slot = object_slot(name);
+    return slot && *slot ? use_object(command, slot) : fail("no handle %s for %s", name, op);
+}
+
+int main(void) {
+    char *line = NULL;
+    size_t capacity = 0;
+    while (getline(&line, &capacity, stdin) >= 0) {
+        struct command command;
+        if (parse(line, &command)) {
+            run(&command);
+        } else {
+            fail("not a command");
+        }
+        fflush(stdout);
+    }
+    free(line);
+    return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
