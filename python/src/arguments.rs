@@ -1,5 +1,6 @@
 //! Arguments that need more than a type: names and paths, lengths and offsets with an error of their own, durations.
 
+use std::ops::Range;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,24 +51,29 @@ pub fn natural(value: &Bound<'_, PyAny>, kind: ErrorKind, place: Place<'_>) -> R
     })
 }
 
-/// A range given as an offset and a length, which without one reaches to the end.
+/// An offset and a length, which without one reaches to the end. The core checks them.
+pub fn span(
+    offset: Option<&Bound<'_, PyAny>>,
+    len: Option<&Bound<'_, PyAny>>,
+    limit: usize,
+    place: Place<'_>,
+) -> Result<(usize, usize)> {
+    let offset = offset.map_or(Ok(0), |offset| natural(offset, ErrorKind::OutOfRange, place))?;
+    match len {
+        Some(len) => Ok((offset, natural(len, ErrorKind::OutOfRange, place)?)),
+        None => Ok((offset, limit.saturating_sub(offset))),
+    }
+}
+
+/// As [`span`], for calls that take a range.
 pub fn range(
     offset: Option<&Bound<'_, PyAny>>,
     len: Option<&Bound<'_, PyAny>>,
     limit: usize,
     place: Place<'_>,
-) -> Result<std::ops::Range<usize>> {
-    let offset = offset.map_or(Ok(0), |offset| natural(offset, ErrorKind::OutOfRange, place))?;
-    let len = match len {
-        Some(len) => natural(len, ErrorKind::OutOfRange, place)?,
-        None => limit.saturating_sub(offset),
-    };
-    match offset.checked_add(len).filter(|end| *end <= limit) {
-        Some(end) => Ok(offset..end),
-        None => {
-            Err(place.error(ErrorKind::OutOfRange, format!("{len} bytes at offset {offset} of {limit}")))
-        }
-    }
+) -> Result<Range<usize>> {
+    let (offset, len) = span(offset, len, limit, place)?;
+    Ok(offset..offset.saturating_add(len))
 }
 
 /// Seconds that are not negative. `None`: so long that nobody could tell it from for ever.
@@ -90,11 +96,8 @@ pub fn descriptor(value: &Bound<'_, PyAny>, place: Place<'_>) -> Result<RawFd> {
 
 /// A `Protection`, or its value as a string.
 pub fn protection(value: &str, place: Place<'_>) -> Result<Protection> {
-    let choices = [
-        ("none", Protection::None),
-        ("read", Protection::Read),
-        ("read_write", Protection::ReadWrite),
-    ];
+    let choices =
+        [("none", Protection::None), ("read", Protection::Read), ("read_write", Protection::ReadWrite)];
     choose("protection", value, &choices, place)
 }
 

@@ -291,12 +291,7 @@ fn copy_out<'py, B: Bytes>(
 }
 
 /// Copies a whole object in; with `wanted`, only if it has that many bytes.
-fn copy_in<B: Bytes>(
-    bytes: &B,
-    offset: usize,
-    wanted: Option<usize>,
-    data: &Bound<'_, PyAny>,
-) -> Result<()> {
+fn copy_in<B: Bytes>(bytes: &B, offset: usize, wanted: Option<usize>, data: &Bound<'_, PyAny>) -> Result<()> {
     with_contiguous(data, |source, len| {
         if let Some(wanted) = wanted {
             expect_len(len, wanted, Place { operation: B::WRITE, object: &bytes.object() })?;

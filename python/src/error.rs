@@ -30,7 +30,9 @@ impl From<Failure> for PyErr {
     fn from(failure: Failure) -> PyErr {
         match failure {
             Failure::Python(error) => error,
-            Failure::Shmkit(error) => Python::attach(|py| exception(py, &error).unwrap_or_else(|other| other)),
+            Failure::Shmkit(error) => {
+                Python::attach(|py| exception(py, &error).unwrap_or_else(|other| other))
+            }
         }
     }
 }

@@ -116,9 +116,7 @@ impl Guard {
         let object = self.region.location().display();
         let place = Place { operation: LOCK, object: &object };
         if !blocking {
-            return Err(
-                place.error(ErrorKind::InvalidArgument, "a timeout belongs to a call that blocks")
-            );
+            return Err(place.error(ErrorKind::InvalidArgument, "a timeout belongs to a call that blocks"));
         }
         match seconds(timeout, place)? {
             Some(timeout) => self.take(py, true, Some(timeout)),

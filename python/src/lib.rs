@@ -26,7 +26,7 @@ mod _native {
     #[pymodule_export]
     use super::mapping::Mapping;
     #[pymodule_export]
-    use super::region::{Region, _reopen};
+    use super::region::{_reopen, Region};
 
     /// Number and name of every kind of error, as in all languages.
     #[pyfunction]

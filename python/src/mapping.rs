@@ -101,8 +101,7 @@ impl Mapping {
         populate: bool,
     ) -> Result<Mapping> {
         let place = Place { operation: "map file", object: "" };
-        let options =
-            file_options(len, offset, protection, sharing, place)?.grow(grow).populate(populate);
+        let options = file_options(len, offset, protection, sharing, place)?.grow(grow).populate(populate);
         let fd = arguments::descriptor(fd, place)?;
         // SAFETY: not negative. A number that is not open, or opened anew by another thread meanwhile, makes the core
         // map another file or report EBADF: no memory is at stake.
@@ -117,12 +116,7 @@ impl Mapping {
     /// Raises InvalidLengthError, OutOfMemoryError.
     #[staticmethod]
     #[pyo3(signature = (len, *, sharing="shared", populate=false))]
-    fn anonymous(
-        py: Python<'_>,
-        len: &Bound<'_, PyAny>,
-        sharing: &str,
-        populate: bool,
-    ) -> Result<Mapping> {
+    fn anonymous(py: Python<'_>, len: &Bound<'_, PyAny>, sharing: &str, populate: bool) -> Result<Mapping> {
         let place = Place { operation: "map memory", object: "" };
         let options = MapOptions::new()
             .len(arguments::natural(len, ErrorKind::InvalidLength, place)?)

@@ -332,12 +332,7 @@ impl Region {
 
 /// Opens a region that was pickled.
 #[pyfunction]
-pub fn _reopen(
-    py: Python<'_>,
-    location: &Bound<'_, PyAny>,
-    id: [u8; 16],
-    read_only: bool,
-) -> Result<Region> {
+pub fn _reopen(py: Python<'_>, location: &Bound<'_, PyAny>, id: [u8; 16], read_only: bool) -> Result<Region> {
     let region = Region::open(py, location, read_only)?;
     region.core.expect_id(id)?;
     Ok(region)

@@ -1,19 +1,18 @@
 //! What stands behind a memoryview of a part of a region or mapping, or of one that may not write.
 
 use std::ffi::c_int;
-use std::ops::Range;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
 use pyo3::{ffi, intern};
-use shmkit::{Error, ErrorKind};
 
-use crate::arguments::{Place, range};
+use crate::arguments::{Place, span};
 use crate::bytes::{self, Bytes};
 use crate::error::Result;
 
-/// A part of a region or mapping, as a buffer. Keeps the memory, and so the handle's addresses, until it dies.
+/// A part of a region or mapping, as a buffer; the core checks the range when the buffer is taken. Keeps the memory, and
+/// so the handle's addresses, until it dies.
 #[pyclass(frozen, module = "shmkit._native")]
 struct View {
     source: Source,
@@ -30,11 +29,7 @@ pub enum Source {
 
 #[pymethods]
 impl View {
-    unsafe fn __getbuffer__(
-        slf: Bound<'_, Self>,
-        view: *mut ffi::Py_buffer,
-        flags: c_int,
-    ) -> Result<()> {
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
         let this = slf.get();
         let (range, owner) = ((this.offset, this.len), slf.clone().into_any());
         // SAFETY: Python's request for this object, which keeps the memory.
@@ -69,11 +64,11 @@ pub fn memoryview<'py>(
     len: Option<&Bound<'py, PyAny>>,
     writable: Option<bool>,
 ) -> Result<Bound<'py, PyMemoryView>> {
-    let (range, writable) = match &source {
+    let (offset, len, writable) = match &source {
         Source::Region(region) => part(&**region, offset, len, writable)?,
         Source::Mapping(mapping) => part(&**mapping, offset, len, writable)?,
     };
-    let view = View { source, offset: range.start, len: range.len(), writable };
+    let view = View { source, offset, len, writable };
     Ok(PyMemoryView::from(Bound::new(py, view)?.as_any())?)
 }
 
@@ -95,11 +90,8 @@ fn part<B: Bytes>(
     offset: Option<&Bound<'_, PyAny>>,
     len: Option<&Bound<'_, PyAny>>,
     writable: Option<bool>,
-) -> Result<(Range<usize>, bool)> {
+) -> Result<(usize, usize, bool)> {
     let object = bytes.object();
-    let range = range(offset, len, bytes.len(), Place { operation: B::VIEW, object: &object })?;
-    if writable == Some(true) && !bytes.is_writable() {
-        return Err(Error::new(ErrorKind::ReadOnly, B::VIEW, object).into());
-    }
-    Ok((range, writable.unwrap_or_else(|| bytes.is_writable())))
+    let (offset, len) = span(offset, len, bytes.len(), Place { operation: B::VIEW, object: &object })?;
+    Ok((offset, len, writable.unwrap_or_else(|| bytes.is_writable())))
 }
