@@ -19,13 +19,15 @@ pub fn command_name() -> Vec<u8> {
     name
 }
 
-/// Bytes nobody can guess (getrandom(2)).
+/// Bytes nobody can guess (getrandom(2)). Called by number: the C library's function is newer than the oldest one our
+/// binaries run on.
 pub fn random_bytes<const N: usize>() -> super::SysResult<[u8; N]> {
     let mut bytes = [0; N];
     let mut done = 0;
     while done < N {
+        let rest = &mut bytes[done..];
         // SAFETY: the pointer and the length name the rest of `bytes`.
-        let got = unsafe { libc::getrandom(bytes[done..].as_mut_ptr().cast(), N - done, 0) };
+        let got = unsafe { libc::syscall(libc::SYS_getrandom, rest.as_mut_ptr(), rest.len(), 0) };
         match nix::errno::Errno::result(got) {
             Ok(got) => done += got as usize,
             Err(nix::errno::Errno::EINTR) => {}
@@ -33,4 +35,16 @@ pub fn random_bytes<const N: usize>() -> super::SysResult<[u8; N]> {
         }
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_bytes_fill_the_whole_array_and_differ() {
+        let (one, other) = (random_bytes::<64>().unwrap(), random_bytes::<64>().unwrap());
+        assert_ne!(one, other);
+        assert!(one.chunks(16).all(|chunk| chunk != [0; 16]));
+    }
 }
