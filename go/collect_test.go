@@ -1,0 +1,159 @@
+package shmkit_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	shmkit "github.com/shmkit/shmkit/go"
+)
+
+// mapped returns how many ranges of this process map an object whose path contains text.
+func mapped(t testing.TB, text string) int {
+	maps, err := os.ReadFile("/proc/self/maps")
+	succeed(t, err)
+	return strings.Count(string(maps), text)
+}
+
+func collect() {
+	runtime.GC()
+	time.Sleep(time.Millisecond)
+}
+
+func TestAForgottenRegionIsReleased(t *testing.T) {
+	name := freshName(t)
+	region, err := shmkit.Create(name, 4096)
+	succeed(t, err)
+	succeed(t, region.Close())
+	region, err = shmkit.Open(name) // the kernel shows the name only of what was opened by it
+	succeed(t, err)
+	if region.Len() != 4096 || mapped(t, name) == 0 {
+		t.Fatal("not mapped")
+	}
+	region = nil
+	eventually(t, "the forgotten region is unmapped", func() bool { collect(); return mapped(t, name) == 0 })
+
+	path, _ := newFile(t)
+	mapping, err := shmkit.Map(path)
+	succeed(t, err)
+	if mapping.Len() == 0 || mapped(t, path) == 0 {
+		t.Fatal("not mapped")
+	}
+	mapping = nil
+	eventually(t, "the forgotten mapping is unmapped", func() bool { collect(); return mapped(t, path) == 0 })
+}
+
+func TestBytesOutliveAForgottenHandle(t *testing.T) {
+	name := freshName(t)
+	path, content := newFile(t)
+	bytesOf := func(object interface{ Bytes() ([]byte, error) }, err error) []byte {
+		succeed(t, err)
+		held, err := object.Bytes()
+		succeed(t, err)
+		return held
+	}
+	ofRegion := bytesOf(shmkit.Create(name, 4096))
+	ofMapping := bytesOf(shmkit.Map(path))
+	for range 20 {
+		collect()
+	}
+	copy(ofRegion, "still here")
+	if string(ofRegion[:10]) != "still here" || !bytes.Equal(ofMapping, content) {
+		t.Error("the bytes are gone")
+	}
+}
+
+func TestAFormerHandleIsReleasedAfterClose(t *testing.T) {
+	region, err := shmkit.Create(freshName(t), 64<<20)
+	succeed(t, err)
+	if _, err := region.Bytes(); err != nil {
+		t.Fatal(err)
+	}
+	size := func() (pages int) {
+		text, err := os.ReadFile("/proc/self/statm")
+		succeed(t, err)
+		_, err = fmt.Sscan(string(text), &pages)
+		succeed(t, err)
+		return pages
+	}
+	before := size()
+	succeed(t, region.Close())
+	region = nil
+	eventually(t, "the addresses are given back", func() bool { collect(); return before-size() >= 64<<20/4096 })
+}
+
+// Each method here is the last use of its object. With the tag shmkit_collect the collector runs inside each of them, at
+// the worst moment; without it the calls are only calls.
+func TestMethodsKeepTheirObjectAlive(t *testing.T) {
+	name := freshName(t)
+	keeper, err := shmkit.Create(name, 4096)
+	succeed(t, err)
+	defer keeper.Close()
+	_, err = keeper.WriteAt([]byte("alive"), 0)
+	succeed(t, err)
+	open := func() *shmkit.Region {
+		region, err := shmkit.Open(name)
+		succeed(t, err)
+		return region
+	}
+	isAlive := func(b []byte) error {
+		collect()
+		collect()
+		if string(b[:5]) != "alive" {
+			return fmt.Errorf("found %q", b[:5])
+		}
+		return nil
+	}
+	var p [5]byte
+	succeed(t, open().ReadFullAt(p[:], 0))
+	succeed(t, isAlive(p[:]))
+	expect(t, open().ReadFullAt(p[:], 4096), shmkit.ErrOutOfRange)
+	_, err = open().WriteAt(p[:], 4096)
+	expect(t, err, shmkit.ErrOutOfRange)
+	expect(t, open().ViewRange(4096, 1, nil), shmkit.ErrOutOfRange)
+	_, err = open().WriteAt([]byte("alive"), 0)
+	succeed(t, err)
+	succeed(t, open().View(isAlive))
+	succeed(t, open().ViewReadOnly(isAlive))
+	succeed(t, open().Flush(shmkit.FlushAsync))
+	succeed(t, open().Lock(t.Context()))
+	if !open().Locked() {
+		t.Error("not locked")
+	}
+	expect(t, open().Lock(soon(t, 5*time.Millisecond)), shmkit.ErrTimeout)
+	if held, err := open().TryLock(); held || err != nil {
+		t.Error(held, err)
+	}
+	succeed(t, open().MakeConsistent())
+	succeed(t, open().Unlock())
+	expect(t, open().Unlock(), shmkit.ErrNotOwner)
+	succeed(t, open().Close())
+
+	path, content := newFile(t)
+	file := func() *shmkit.Mapping {
+		mapping, err := shmkit.Map(path, shmkit.WithProtection(shmkit.ProtectReadWrite))
+		succeed(t, err)
+		return mapping
+	}
+	got := make([]byte, len(content))
+	succeed(t, file().ReadFullAt(got, 0))
+	if !bytes.Equal(got, content) {
+		t.Error("read something else")
+	}
+	_, err = file().WriteAt([]byte("alive"), 0)
+	succeed(t, err)
+	expect(t, file().ReadFullAt(got, 1), shmkit.ErrOutOfRange)
+	_, err = file().WriteAt(got, 1)
+	expect(t, err, shmkit.ErrOutOfRange)
+	expect(t, file().ViewRange(1, len(got), nil), shmkit.ErrOutOfRange)
+	succeed(t, file().View(isAlive))
+	succeed(t, file().ViewReadOnly(isAlive))
+	succeed(t, file().Flush(shmkit.FlushSync))
+	succeed(t, file().Protect(shmkit.ProtectRead))
+	succeed(t, file().Advise(shmkit.AdviseNormal))
+	succeed(t, file().Close())
+}

@@ -1,0 +1,67 @@
+// Package shmkit is shared memory that survives when a process is killed.
+//
+// Processes in Go, Python, C and Rust open the same region by name and share its bytes and its lock at the speed of
+// memory. When one of them is killed, at any instruction, the others go on.
+//
+//	region, err := shmkit.Create("frames", 1<<20)
+//	if err != nil {
+//		return err
+//	}
+//	defer region.Close()
+//
+//	if err := region.Lock(ctx); err != nil {
+//		return err // or repair, see below
+//	}
+//	defer region.Unlock()
+//	_, err = region.WriteAt([]byte("Hi"), 0)
+//
+// # Objects
+//
+//   - A [Region] is a named piece of memory with a guard, which is one lock over its bytes. [Create], [Open] and
+//     [OpenOrCreate] return one, [Unlink] removes its name. It is a POSIX shared memory object or, with [AsFile], a file.
+//   - A [Mapping] is one mapped range of a file or of anonymous memory: [Map], [MapAnonymous].
+//
+// # Bytes
+//
+// There are three ways to the bytes of either object. ReadAt and WriteAt copy, checked, and make both objects an
+// io.ReaderAt and io.WriterAt. View lends the bytes to a function, without a copy, and keeps the object open meanwhile.
+// Bytes hands them out until Close. [SliceAs] shows bytes as numbers or structs.
+//
+// Other processes can write shared bytes at any time. A copy may be torn, and two looks at one byte may differ, unless
+// the guard keeps the others away. The race detector does not watch mapped memory; it does see the edges that Lock and
+// Unlock make.
+//
+// # Ownership
+//
+// Close is how an object is released. It answers [ErrBusy], and changes nothing, while a view is lent out or while the
+// process holds the guard of its last handle. Closing twice is allowed; whatever is called on a closed handle answers
+// [ErrClosed]. An object that becomes unreachable is closed by the garbage collector some time later, unless its Bytes
+// were handed out.
+//
+// # Goroutines and blocking
+//
+// All methods may be called from any goroutine. Only [Region.Lock] and a flush that waits for the disk can block for long.
+// Lock follows a context. The guard belongs to the process: goroutines move between threads, and any of them may unlock
+// what another locked. An uncontended Lock and Unlock are one compare-and-swap each, without a call into C.
+//
+// # A dead owner
+//
+// When a process is killed while it holds the guard, the next one gets the guard and [ErrOwnerDied] from Lock: what the
+// guard protects may be half-written. The guard IS HELD then. Repair the bytes, call [Region.MakeConsistent], and go on:
+//
+//	err := region.Lock(ctx)
+//	if errors.Is(err, shmkit.ErrOwnerDied) {
+//		repair(region)
+//		err = region.MakeConsistent()
+//	}
+//
+// # Errors
+//
+// A function that fails returns an [*Error] that names the operation, the object and the errno, and says what to do next.
+// Its kind is one of the sentinels below, for errors.Is; those of io/fs, os and context that mean the same work as well.
+//
+// # Building
+//
+// The package is compiled with cgo and links a static library that travels in the module, for Linux with glibc on amd64
+// and arm64. With the build tag shmkit_shared it links the installed libshmkit.so that pkg-config finds instead.
+package shmkit
