@@ -178,7 +178,7 @@ func work(corpusPath, name string, doomed bool) error {
 	if err != nil {
 		return err
 	}
-	return corpus.View(func(text []byte) error {
+	return corpus.ViewReadOnly(func(text []byte) error {
 		for mine := 1; ; {
 			chunk, finished, err := takeChunk(region)
 			if err != nil || finished {
