@@ -19,14 +19,25 @@ struct Held(UnsafeCell<Option<MutexGuard<'static, ()>>>);
 // SAFETY: the cell is touched only by the thread that holds `LOCK`: it is filled after locking, emptied to unlock.
 unsafe impl Sync for Held {}
 
-/// Keeps fork out while the guard lives, and everybody else who calls this. Holders make no call that forks.
-pub fn exclude() -> MutexGuard<'static, ()> {
+/// Run by the loader before `main` or by dlopen(3): a fork that has begun when the handlers are installed does not run
+/// them, so installing at the first [`exclude`] would leave that fork free to copy what is being excluded.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = install;
+
+extern "C" fn install() {
     static INSTALL: Once = Once::new();
     // SAFETY: the three handlers are plain functions that live as long as the library; a library that is unloaded
     // takes its handlers with it (pthread_atfork(3) in glibc ties them to the object that registered them).
     INSTALL.call_once(|| unsafe {
         libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork));
     });
+}
+
+/// Keeps fork out while the guard lives, and everybody else who calls this. Holders make no call that forks.
+pub fn exclude() -> MutexGuard<'static, ()> {
+    // A linker that drops sections nobody names may have dropped `AT_LOAD`.
+    install();
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
