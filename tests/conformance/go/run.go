@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	shmkit "github.com/shmkit/shmkit/go"
+)
+
+// run does what a command says and returns the fields of its answer, each with a space before it.
+func (r *runner) run(c command) (string, error) {
+	switch c.op {
+	case "hello":
+		return fmt.Sprintf(" language=go pid=%d", os.Getpid()), nil
+	case "region_create", "region_open", "region_open_or_create", "region_unlink":
+		return r.openRegion(c)
+	case "map_open", "map_anonymous":
+		return r.openMapping(c)
+	case "read", "write":
+		return r.copyBytes(c)
+	case "view":
+		return r.takeView(c)
+	case "view_read", "view_write", "view_release":
+		return r.useView(c)
+	case "region_info", "lock", "try_lock", "unlock", "make_consistent", "add":
+		region, err := find[*shmkit.Region](r, c)
+		if err != nil {
+			return "", err
+		}
+		return runGuard(region, c)
+	case "flush":
+		o, err := find[object](r, c)
+		if err != nil {
+			return "", err
+		}
+		return "", flush(o, c)
+	case "protect", "advise":
+		mapping, err := find[*shmkit.Mapping](r, c)
+		if err != nil {
+			return "", err
+		}
+		return "", change(mapping, c)
+	case "close":
+		o, err := find[object](r, c)
+		if err != nil {
+			return "", err
+		}
+		return "", o.Close()
+	case "drop":
+		return r.drop(c)
+	case "die":
+		return "", syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	return "", fmt.Errorf("unknown operation %q", c.op)
+}
+
+func runGuard(region *shmkit.Region, c command) (string, error) {
+	switch c.op {
+	case "region_info":
+		return fmt.Sprintf(" len=%d read_only=%d id=%x locked=%d",
+			region.Len(), digit(region.ReadOnly()), region.ID(), digit(region.Locked())), nil
+	case "lock":
+		ctx := context.Background()
+		if c.has("timeout_ms") {
+			limit, err := c.number("timeout_ms")
+			if err != nil {
+				return "", err
+			}
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(limit)*time.Millisecond)
+			defer cancel()
+		}
+		died, err := heldAnyway(region.Lock(ctx))
+		return fmt.Sprintf(" owner_died=%d", digit(died)), err
+	case "try_lock":
+		locked, err := region.TryLock()
+		died, err := heldAnyway(err)
+		return fmt.Sprintf(" locked=%d owner_died=%d", digit(locked), digit(died)), err
+	case "unlock":
+		return "", region.Unlock()
+	case "make_consistent":
+		return "", region.MakeConsistent()
+	}
+	return "", add(region, c)
+}
+
+// heldAnyway reports whether err says that an owner died; it is no failure then, because the guard is held.
+func heldAnyway(err error) (bool, error) {
+	if errors.Is(err, shmkit.ErrOwnerDied) {
+		return true, nil
+	}
+	return false, err
+}
+
+func add(region *shmkit.Region, c command) error {
+	offset, err := c.number("offset")
+	if err != nil {
+		return err
+	}
+	count, err := c.number("count")
+	if err != nil {
+		return err
+	}
+	for range count {
+		if err := addOne(region, int64(offset)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addOne(region *shmkit.Region, offset int64) (err error) {
+	died, err := heldAnyway(region.Lock(context.Background()))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, region.Unlock()) }()
+	if died {
+		if err := region.MakeConsistent(); err != nil {
+			return err
+		}
+	}
+	number := make([]byte, 8)
+	if err := region.ReadFullAt(number, offset); err != nil {
+		return err
+	}
+	binary.NativeEndian.PutUint64(number, binary.NativeEndian.Uint64(number)+1)
+	_, err = region.WriteAt(number, offset)
+	return err
+}
+
+func flush(o object, c command) error {
+	offset, length, err := c.span(o.Len())
+	if err != nil {
+		return err
+	}
+	mode := shmkit.FlushSync
+	if c.flag("async") {
+		mode |= shmkit.FlushAsync
+	}
+	if c.flag("invalidate") {
+		mode |= shmkit.FlushInvalidate
+	}
+	return o.FlushRange(offset, length, mode)
+}
+
+func change(mapping *shmkit.Mapping, c command) error {
+	offset, length, err := c.span(mapping.Len())
+	if err != nil {
+		return err
+	}
+	if c.op == "protect" {
+		protection, err := protectionOf(c)
+		if err != nil {
+			return err
+		}
+		return mapping.ProtectRange(offset, length, protection)
+	}
+	advices := map[string]shmkit.Advice{
+		"normal": shmkit.AdviseNormal, "random": shmkit.AdviseRandom, "sequential": shmkit.AdviseSequential,
+		"will_need": shmkit.AdviseWillNeed, "dont_need": shmkit.AdviseDontNeed,
+	}
+	advice, ok := advices[c.arguments["advice"]]
+	if !ok {
+		return fmt.Errorf("advice=%s", c.arguments["advice"])
+	}
+	return mapping.AdviseRange(offset, length, advice)
+}
+
+func digit(flag bool) int {
+	if flag {
+		return 1
+	}
+	return 0
+}
