@@ -1,0 +1,83 @@
+"""What is opened is closed: descriptors, mappings and references, after a thousand turns."""
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import shmkit
+from shmkit import Mapping, Region
+
+TURNS = 1000
+
+
+def resources() -> tuple[int, int]:
+    """Open descriptors and mapped ranges of this process."""
+    gc.collect()
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    ours = [line for line in maps if "shmkit." in line or "leak-file" in line or "memfd" in line]
+    return len(os.listdir("/proc/self/fd")), len(ours)
+
+
+def region_closed(name: str, path: Path) -> None:
+    Region.open(name).close()
+
+
+def region_forgotten(name: str, path: Path) -> None:
+    Region.open(name)[0] = 1
+
+
+def region_viewed(name: str, path: Path) -> None:
+    region = Region.open(name)
+    view = region.ndarray("u4", (4, 4))[1:]
+    with region.lock(timeout=1):
+        view[0] = 3
+
+
+def region_refused(name: str, path: Path) -> None:
+    for call in (lambda: Region.create(name, 10), lambda: Region.open(path), lambda: Region.create(name + "-new", 0)):
+        with pytest.raises(shmkit.Error):
+            call()
+
+
+def mapping_closed(name: str, path: Path) -> None:
+    with Mapping.open(path), Mapping.anonymous(10):
+        pass
+
+
+def mapping_forgotten(name: str, path: Path) -> None:
+    memoryview(Mapping.open(path))
+    with pytest.raises(shmkit.Error):
+        Mapping.open(path, len=1 << 20)
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [region_closed, region_forgotten, region_viewed, region_refused, mapping_closed, mapping_forgotten],
+)
+def test_nothing_is_left(region: Region, tmp_path: Path, turn: Callable[[str, Path], None]) -> None:
+    path = tmp_path / "leak-file"
+    path.write_bytes(bytes(10000))
+    name = region.name
+    region.close()
+    turn(name, path)
+    before = resources()
+    for _ in range(TURNS):
+        turn(name, path)
+    assert resources() == before
+
+
+def test_views_and_guards_count_references_rightly(region: Region) -> None:
+    before = sys.getrefcount(region)
+    for _ in range(TURNS):
+        memoryview(region).release()
+        region.view(0, 8).release()
+        with region.lock():
+            region[0:4] = region[4:8]
+        with pytest.raises(IndexError):
+            region[len(region)]
+    gc.collect()
+    assert sys.getrefcount(region) == before
