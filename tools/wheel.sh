@@ -14,7 +14,7 @@ platform=(--compatibility linux)
 if python -c 'import ziglang' 2>/dev/null; then
     platform=(--zig --compatibility manylinux2014)
 fi
-maturin build --quiet --manifest-path python/Cargo.toml --release --strip "${platform[@]}" --out "$work"
+maturin build --quiet --manifest-path python/Cargo.toml --release --locked --strip "${platform[@]}" --out "$work"
 maturin sdist --manifest-path python/Cargo.toml --out "$work"
 
 # A symbol without a version is one that the glibc we promise to run on may not have; auditwheel does not see those.
