@@ -227,7 +227,9 @@ impl Runner {
             "close" => done(self.object(command)?.close()),
             "drop" => {
                 let name = command.text("h")?;
-                self.objects.remove(name).map_or_else(|| refuse(format!("no handle {name}")), |_| Ok(String::new()))
+                self.objects
+                    .remove(name)
+                    .map_or_else(|| refuse(format!("no handle {name}")), |_| Ok(String::new()))
             }
             "die" => die(),
             other => refuse(format!("unknown operation {other}")),

@@ -1,15 +1,13 @@
 //! Who is alive, in every way that a process can come, go on and end: fork, vfork, exec, PID namespaces, descriptors
 //! closed behind the library's back, zombies, stopped processes, threads.
 
-mod common;
-
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{
-    Helper, Name, PATIENCE, Sleeper, is_alive, listen, owner_died, role, say, signal, sleep_for_ever,
+use crate::common::{
+    Forked, Helper, Name, PATIENCE, is_alive, listen, owner_died, pause, role, say, signal, sleep_for_ever,
 };
 use shmkit::{Acquired, ErrorKind, LockError, Region, RegionOptions, Wait};
 
@@ -27,56 +25,41 @@ fn lock_and_keep(region: &Region) -> bool {
     region.acquire(&Wait::timeout(PATIENCE)).unwrap() == Acquired::OwnerDied
 }
 
-/// Runs `play` in a forked child and says whether it returned true. What `play` owns is the child's to drop.
-fn in_forked_child(play: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child runs only `play` and `_exit`; the C library keeps its own locks usable over fork.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(play)).unwrap_or(false);
-        // SAFETY: ends the child without running what belongs to its parent.
-        unsafe { libc::_exit(i32::from(!good)) };
-    }
-    std::mem::forget(play);
-    let mut status = 0;
-    // SAFETY: the status is ours.
-    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-    waited == child && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
-}
-
 #[test]
 fn a_forked_child_holds_nothing_and_releases_nothing() {
-    let test = "a_forked_child_holds_nothing_and_releases_nothing";
     if let Some(arguments) = role() {
         let region = Region::open(arguments[0].as_str()).unwrap();
         let guard = region.lock().unwrap();
-        assert!(in_forked_child(|| {
-            let refused = region.release().is_err_and(|error| error.kind() == ErrorKind::NotOwner);
-            let excluded = is_held_by_the_living(&region);
+        let child = Forked::run(|| {
+            assert_eq!(region.release().unwrap_err().kind(), ErrorKind::NotOwner);
+            assert!(is_held_by_the_living(&region));
             drop(guard);
-            refused && excluded && region.is_locked()
-        }));
+            assert!(region.is_locked());
+        });
+        assert!(child.wait().success());
         assert!(region.is_locked(), "the parent holds it still");
         region.release().unwrap();
         // A slot of its own: what it holds when it ends is the child's alone.
-        assert!(in_forked_child(|| !lock_and_keep(&region)));
+        let child = Forked::run(|| assert!(!lock_and_keep(&region)));
+        assert!(child.wait().success());
         assert!(owner_died(region.lock_timeout(PATIENCE)));
         say("done");
         return;
     }
     let name = Name::new("fork");
     let region = RegionOptions::new().attachments(3).create(&*name, 64).unwrap();
-    let mut helper = Helper::start(test, &[&name]);
+    let mut helper = Helper::start(a_forked_child_holds_nothing_and_releases_nothing, &[&name]);
     helper.expect("done");
     helper.finish();
     assert!(owner_died(region.lock_timeout(PATIENCE)), "nobody said that all is well");
 }
 
 /// The helper takes the lock, leaves a child behind in some way, and is killed: the child must not keep it alive.
-fn a_death_is_seen_although_a_child_lives(test: &str, way: &str) {
+fn a_death_is_seen_although_a_child_lives(test: impl Fn(), way: &str) {
     let name = Name::new(way);
     let region = Region::create(&*name, 64).unwrap();
     let mut helper = Helper::start(test, &[&name]);
-    let child = Sleeper::of_pid(helper.hear().parse().unwrap());
+    let child = Forked::of_pid(helper.hear().parse().unwrap());
     assert!(is_held_by_the_living(&region));
     helper.kill();
     assert!(owner_died(region.lock_timeout(PATIENCE)));
@@ -88,10 +71,10 @@ fn a_forked_child_does_not_keep_its_parent_alive() {
     if let Some(arguments) = role() {
         let region = Region::open(arguments[0].as_str()).unwrap();
         let _guard = region.lock().unwrap();
-        say(Sleeper::forked().into_pid());
+        say(Forked::run(pause).into_pid());
         sleep_for_ever();
     }
-    a_death_is_seen_although_a_child_lives("a_forked_child_does_not_keep_its_parent_alive", "orphan");
+    a_death_is_seen_although_a_child_lives(a_forked_child_does_not_keep_its_parent_alive, "orphan");
 }
 
 #[test]
@@ -99,10 +82,10 @@ fn a_cloned_child_does_not_keep_its_parent_alive() {
     if let Some(arguments) = role() {
         let region = Region::open(arguments[0].as_str()).unwrap();
         let _guard = region.lock().unwrap();
-        say(Sleeper::cloned().into_pid());
+        say(Forked::cloned_sleeper().into_pid());
         sleep_for_ever();
     }
-    a_death_is_seen_although_a_child_lives("a_cloned_child_does_not_keep_its_parent_alive", "clone");
+    a_death_is_seen_although_a_child_lives(a_cloned_child_does_not_keep_its_parent_alive, "clone");
 }
 
 #[test]
@@ -117,7 +100,7 @@ fn a_spawned_program_does_not_keep_its_parent_alive() {
         say(child.id());
         sleep_for_ever();
     }
-    a_death_is_seen_although_a_child_lives("a_spawned_program_does_not_keep_its_parent_alive", "spawn");
+    a_death_is_seen_although_a_child_lives(a_spawned_program_does_not_keep_its_parent_alive, "spawn");
 }
 
 #[test]
@@ -131,7 +114,7 @@ fn exec_ends_an_owner() {
     }
     let name = Name::new("exec");
     let region = Region::create(&*name, 64).unwrap();
-    let mut helper = Helper::start("exec_ends_an_owner", &[&name]);
+    let mut helper = Helper::start(exec_ends_an_owner, &[&name]);
     helper.expect("locked");
     assert!(is_held_by_the_living(&region));
     helper.tell("exec");
@@ -154,7 +137,7 @@ fn a_zombie_is_dead_and_a_stopped_process_is_not() {
     }
     let name = Name::new("stop");
     let region = Region::create(&*name, 64).unwrap();
-    let mut helper = Helper::start("a_zombie_is_dead_and_a_stopped_process_is_not", &[&name]);
+    let mut helper = Helper::start(a_zombie_is_dead_and_a_stopped_process_is_not, &[&name]);
     helper.expect("locked");
     helper.stop();
     assert!(is_held_by_the_living(&region), "stopped, not dead");
@@ -179,7 +162,6 @@ fn close_everything_and_reuse_the_numbers() {
 
 #[test]
 fn closing_all_descriptors_neither_kills_nor_blinds() {
-    let test = "closing_all_descriptors_neither_kills_nor_blinds";
     if let Some(arguments) = role() {
         let region = Region::open(arguments[0].as_str()).unwrap();
         if arguments[1] == "closer" {
@@ -202,8 +184,8 @@ fn closing_all_descriptors_neither_kills_nor_blinds() {
     }
     let name = Name::new("closer");
     let region = Region::create(&*name, 64).unwrap();
-    let mut closer = Helper::start(test, &[&name, "closer"]);
-    let mut other = Helper::start(test, &[&name, "other"]);
+    let mut closer = Helper::start(closing_all_descriptors_neither_kills_nor_blinds, &[&name, "closer"]);
+    let mut other = Helper::start(closing_all_descriptors_neither_kills_nor_blinds, &[&name, "other"]);
     closer.expect("ready");
     other.expect("ready");
 
@@ -224,7 +206,6 @@ fn closing_all_descriptors_neither_kills_nor_blinds() {
 
 #[test]
 fn pid_namespaces_do_not_matter() {
-    let test = "pid_namespaces_do_not_matter";
     if let Some(arguments) = role() {
         let region = Region::open(arguments[0].as_str()).unwrap();
         say(std::process::id());
@@ -250,8 +231,8 @@ fn pid_namespaces_do_not_matter() {
     };
     let name = Name::new("pidns");
     let region = Region::create(&*name, 64).unwrap();
-    let mut holder = Helper::start_under(wrapper, test, &[&name]);
-    let mut waiter = Helper::start_under(wrapper, test, &[&name]);
+    let mut holder = Helper::start_under(wrapper, pid_namespaces_do_not_matter, &[&name]);
+    let mut waiter = Helper::start_under(wrapper, pid_namespaces_do_not_matter, &[&name]);
     // Both have the number 1: a lock that knew its owner by number would take one for the other.
     holder.expect("1");
     waiter.expect("1");
@@ -295,14 +276,13 @@ fn threads_of_one_process_exclude_each_other() {
 
 #[test]
 fn forks_during_attach_take_no_token_along() {
-    let test = "forks_during_attach_take_no_token_along";
     if let Some(arguments) = role() {
         attach_while_forking(&arguments[0]);
         return;
     }
     let name = Name::new("token");
     let _region = RegionOptions::new().attachments(2).create(&*name, 64).unwrap();
-    let mut helper = Helper::start(test, &[&name]);
+    let mut helper = Helper::start(forks_during_attach_take_no_token_along, &[&name]);
     helper.expect("done");
     helper.finish();
 }
@@ -310,13 +290,13 @@ fn forks_during_attach_take_no_token_along() {
 /// Attaches in one thread while another forks. One slot is free: a child that inherited a token would keep it taken.
 fn attach_while_forking(name: &str) {
     let stop = AtomicBool::new(false);
-    let children: Vec<Sleeper> = std::thread::scope(|scope| {
+    let children: Vec<Forked> = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 Region::open(name).unwrap().close().unwrap();
             }
         });
-        let children = (0..200).map(|_| Sleeper::forked()).collect();
+        let children = (0..200).map(|_| Forked::run(pause)).collect();
         stop.store(true, Ordering::Relaxed);
         children
     });
@@ -327,7 +307,6 @@ fn attach_while_forking(name: &str) {
 
 #[test]
 fn a_fork_before_the_first_attach_takes_no_token_along() {
-    let test = "a_fork_before_the_first_attach_takes_no_token_along";
     if let Some(arguments) = role() {
         attach_during_fork(&arguments[0], Duration::from_micros(arguments[1].parse().unwrap()));
         return;
@@ -335,7 +314,10 @@ fn a_fork_before_the_first_attach_takes_no_token_along() {
     let name = Name::new("first");
     let _region = RegionOptions::new().attachments(2).create(&*name, 64).unwrap();
     for delay_us in (0..400).step_by(4) {
-        let mut helper = Helper::start(test, &[&name, &delay_us.to_string()]);
+        let mut helper = Helper::start(
+            a_fork_before_the_first_attach_takes_no_token_along,
+            &[&name, &delay_us.to_string()],
+        );
         helper.expect("done");
         helper.finish();
     }
@@ -364,7 +346,7 @@ fn attach_during_fork(name: &str, delay: Duration) {
             }
             Region::open(name).unwrap().close().unwrap();
         });
-        Sleeper::forked()
+        Forked::run(pause)
     });
     Region::open(name).unwrap().close().unwrap();
     drop(child);

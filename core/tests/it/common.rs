@@ -57,13 +57,15 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// Starts the named test function in the given role.
-    pub fn start(test: &str, role: &[&str]) -> Helper {
+    /// Starts this program again in the given role, in the function `test`.
+    pub fn start(test: impl Fn(), role: &[&str]) -> Helper {
         Helper::start_under(&[], test, role)
     }
 
     /// The same, started by another program: `wrapper` and its arguments.
-    pub fn start_under(wrapper: &[&str], test: &str, role: &[&str]) -> Helper {
+    pub fn start_under<T: Fn()>(wrapper: &[&str], _test: T, role: &[&str]) -> Helper {
+        // The harness knows a test by the path of its function, without the crate's name.
+        let (_, test) = std::any::type_name::<T>().split_once("::").expect("a path");
         let this_program = std::env::current_exe().expect("the path of this program");
         let mut words: Vec<_> = wrapper.iter().map(std::ffi::OsString::from).collect();
         words.push(this_program.into());
@@ -176,35 +178,37 @@ pub fn is_alive(pid: i32) -> bool {
     unsafe { libc::kill(pid, 0) == 0 }
 }
 
-/// A process that nobody waits for, killed in the end.
-pub struct Sleeper(i32);
+/// A child without exec. Killed when dropped, and not waited for.
+pub struct Forked(i32);
 
-impl Sleeper {
-    pub fn of_pid(pid: i32) -> Sleeper {
-        assert!(pid > 0, "kill(2) takes other numbers for many processes");
-        Sleeper(pid)
+impl Forked {
+    /// Runs `play` in a forked child, which then ends with status 0, or 1 if it panicked. What `play` owns is the child's
+    /// to drop.
+    pub fn run(play: impl FnOnce()) -> Forked {
+        // SAFETY: the child runs only `play` and `_exit`; the C library keeps its own locks usable over fork.
+        Forked::of(unsafe { libc::fork() }, play)
     }
 
-    /// Forks a child that only sleeps.
-    pub fn forked() -> Sleeper {
-        // SAFETY: the child does nothing but sleep.
-        Sleeper::of_child(unsafe { libc::fork() })
-    }
-
-    /// A child by a bare clone(2), past all handlers of the C library.
-    pub fn cloned() -> Sleeper {
+    /// A child by a bare clone(2), past all handlers of the C library. It only sleeps.
+    pub fn cloned_sleeper() -> Forked {
         // SAFETY: as fork(2); the child does nothing but sleep.
-        Sleeper::of_child(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32 })
+        Forked::of(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32 }, pause)
     }
 
-    fn of_child(forked: i32) -> Sleeper {
-        if forked != 0 {
-            return Sleeper::of_pid(forked);
+    fn of(pid: i32, play: impl FnOnce()) -> Forked {
+        if pid == 0 {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(play));
+            // SAFETY: ends the child without running what belongs to its parent.
+            unsafe { libc::_exit(i32::from(outcome.is_err())) };
         }
-        loop {
-            // SAFETY: a sleep that needs nothing of what the fork may have left locked.
-            unsafe { libc::pause() };
-        }
+        std::mem::forget(play);
+        Forked::of_pid(pid)
+    }
+
+    /// A process that somebody else started.
+    pub fn of_pid(pid: i32) -> Forked {
+        assert!(pid > 0, "fork failed, or kill(2) would take the number for many processes");
+        Forked(pid)
     }
 
     pub fn pid(&self) -> i32 {
@@ -217,12 +221,35 @@ impl Sleeper {
         std::mem::forget(self);
         pid
     }
+
+    /// SIGKILL to a child of ours; returns when it is gone.
+    pub fn kill(self) -> ExitStatus {
+        signal(self.0, libc::SIGKILL);
+        self.wait()
+    }
+
+    /// Waits for the end of a child of ours.
+    pub fn wait(self) -> ExitStatus {
+        let mut status = 0;
+        let pid = self.into_pid();
+        // SAFETY: the status is ours.
+        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+        ExitStatus::from_raw(status)
+    }
 }
 
-impl Drop for Sleeper {
+impl Drop for Forked {
     fn drop(&mut self) {
         // SAFETY: a signal touches no memory of ours. It may have ended already.
         unsafe { libc::kill(self.0, libc::SIGKILL) };
+    }
+}
+
+/// Sleeps until a signal ends the process; needs nothing of what a fork may have left locked.
+pub fn pause() {
+    loop {
+        // SAFETY: waits for a signal.
+        unsafe { libc::pause() };
     }
 }
 

@@ -1,0 +1,6 @@
+//! Tests with several processes: one program, which starts itself again for its helpers.
+
+mod common;
+mod kills;
+mod leaks;
+mod processes;
