@@ -1,7 +1,9 @@
 """The wheel that users get: installed into a fresh environment, used from outside the tree."""
 
+import json
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -59,3 +61,14 @@ def test_a_fresh_environment_can_use_it(wheel: Path, tmp_path: Path, fresh_name:
         [python, "-W", "error", program, fresh_name], cwd=tmp_path, capture_output=True, text=True, timeout=50
     )
     assert (said.returncode, said.stdout, said.stderr) == (0, f"{shmkit.__version__} wheel\n", "")
+
+
+def test_the_source_is_complete(wheel: Path, tmp_path: Path) -> None:
+    """Cargo finds every member, target and locked dependency in it; building it all would tell nothing more."""
+    with tarfile.open(WHEELS / f"shmkit-{shmkit.__version__}.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    (manifest,) = tmp_path.glob("*/python/Cargo.toml")
+    command = ["cargo", "metadata", "--offline", "--format-version=1", f"--manifest-path={manifest}"]
+    metadata = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=100).stdout)
+    members = {name.partition("#")[0].rpartition("/")[2] for name in metadata["workspace_members"]}
+    assert {"core", "python"} <= members
