@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-
 from helpers.languages import LANGUAGES
 from helpers.objects import Names
 
@@ -38,7 +37,7 @@ def chosen_languages(config: pytest.Config) -> list[str]:
 
 @pytest.fixture
 def names() -> Iterator[Names]:
-    """Names of shared memory objects for one test. An object that is left under one of them fails the test."""
+    """Names of shared memory objects for one test. An object left under one of them fails the test."""
     given = Names()
     yield given
     left = given.remove_leftovers()

@@ -1,5 +1,6 @@
 """One runner: a process in some language that does what it is told, line by line."""
 
+import contextlib
 import ctypes
 import os
 import select
@@ -44,7 +45,7 @@ class Actor:
 
     def __init__(self, language: str, *, unprivileged: bool = False) -> None:
         self.language = language
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by dispose
         self._process = subprocess.Popen(
             languages.runner(language),
             stdin=subprocess.PIPE,
@@ -113,10 +114,9 @@ class Actor:
         """Whatever state it is in: no process and no descriptor stays."""
         self.kill()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
-            try:
+            # What was never read by the dead cannot be flushed either.
+            with contextlib.suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                pass
 
     def _last_words(self) -> str:
         status = self._process.wait(10)

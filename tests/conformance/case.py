@@ -36,13 +36,11 @@ class Case:
 
     def languages_of(self, chosen: tuple[str, ...]) -> dict[str, str]:
         """Who speaks which language, when the languages of the actors are `chosen` in turn."""
-        return self.actors if isinstance(self.actors, dict) else dict(zip(self.actors, chosen))
+        return self.actors if isinstance(self.actors, dict) else dict(zip(self.actors, chosen, strict=True))
 
 
 def load() -> list[Case]:
-    cases = [
-        Case(**entry) for file in sorted(CASES.glob("*.json")) for entry in json.loads(file.read_text())
-    ]
+    cases = [Case(**entry) for file in sorted(CASES.glob("*.json")) for entry in json.loads(file.read_text())]
     seen = [case.name for case in cases]
     assert len(set(seen)) == len(seen), "two cases have the same name"
     return cases
@@ -139,7 +137,7 @@ class Play:
             actor.send(line)
             self.waiting[who] = line
             return
-        # An error must leave everything as it was; but while others are at work, they may change things rightly.
+        # An error must leave everything as it was. While others are at work, they may change things rightly.
         watched = "error" in step and not self.waiting
         before = self._state_of_files() if watched else None
         answer = actor.ask(line, step.get("within", 20))
@@ -166,7 +164,8 @@ class Play:
         assert errno.errorcode[int(fields["errno"])] == errno_name, answer
         assert fields["operation"], "an error names what was tried"
         message = fields["message"]
-        for part in (fields["operation"], fields["object"], errno_name, *map(self._fill, step.get("says", []))):
+        says = map(self._fill, step.get("says", []))
+        for part in (fields["operation"], fields["object"], errno_name, *says):
             assert part in message, f"{part!r} is not in the message {message!r}"
         if "object" in step:
             assert fields["object"] == self._fill(step["object"])

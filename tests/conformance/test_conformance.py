@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from conformance.actor import Answer
 from conformance.case import Case, Play, load
 from helpers.objects import Names

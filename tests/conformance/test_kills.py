@@ -5,7 +5,6 @@ import struct
 import time
 
 import pytest
-
 from conformance.actor import Actor, command
 
 KILLS = 15
@@ -19,7 +18,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 class Counter:
-    """A process that adds batch after batch to one number of the region, and how many additions it reported."""
+    """A process that adds batch after batch to one number; how many additions it reported."""
 
     def __init__(self, language: str, name: str, offset: int) -> None:
         self.actor = Actor(language)
@@ -66,7 +65,7 @@ def test_survivors_lose_nothing(victim: str, fresh_name: str, request: pytest.Fi
 
 
 def additions_until_killed(language: str, name: str, others: list[Counter]) -> int:
-    """A process that adds beside the others until it is killed at some moment; how many additions it reported."""
+    """A process that adds beside the others until it is killed; how many additions it reported."""
     victim = Counter(language, name, VICTIM_AT)
     try:
         end = time.monotonic() + random.uniform(0.001, 0.03)

@@ -12,10 +12,7 @@ class NotBuilt(Exception):
 
 
 def _program(language: str, built: Path, source: Path) -> list[str]:
-    if language == "python":
-        command = [sys.executable, str(source)]
-    else:
-        command = [str(built)]
+    command = [sys.executable, str(source)] if language == "python" else [str(built)]
     if not Path(command[-1]).exists():
         raise NotBuilt(f"{command[-1]} does not exist: run tools/build-runners.sh")
     return command
@@ -23,13 +20,9 @@ def _program(language: str, built: Path, source: Path) -> list[str]:
 
 def runner(language: str) -> list[str]:
     """The command that starts the conformance runner of a language."""
-    return _program(
-        language, ROOT / "build/runners" / language, ROOT / "tests/conformance/runner.py"
-    )
+    return _program(language, ROOT / "build/runners" / language, ROOT / "tests/conformance/runner.py")
 
 
 def example(task: str, language: str) -> list[str]:
     """The command that starts the example for a task in a language."""
-    return _program(
-        language, ROOT / "build/examples" / task / language, ROOT / "examples" / task / "main.py"
-    )
+    return _program(language, ROOT / "build/examples" / task / language, ROOT / "examples" / task / "main.py")
