@@ -3,6 +3,7 @@
 // The C worker of the word count: see README.md in this folder for what the workers share.
 //
 //     wordcount CORPUS REGION [--doomed]
+#define _POSIX_C_SOURCE 200809L // nanosleep
 #include <shmkit.h>
 
 #include <stdio.h>
@@ -163,8 +164,8 @@ int main(int argc, char **argv) {
         merge(region, (size_t)chunk, &counts, doomed && ++taken == 3);
     }
 
-    shmkit_region_unpin(region, true);
-    shmkit_mapping_unpin(corpus, false);
+    shmkit_region_unpin(region, true, NULL);
+    shmkit_mapping_unpin(corpus, false, NULL);
     shmkit_region_free(region);
     shmkit_mapping_free(corpus);
     return 0;
