@@ -245,6 +245,12 @@ impl Drop for Forked {
     }
 }
 
+/// In a forked child that works without end: no later than its parent it ends too, however the test comes out.
+pub fn die_with_parent() {
+    // SAFETY: asks the kernel for a signal.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}
+
 /// Sleeps until a signal ends the process; needs nothing of what a fork may have left locked.
 pub fn pause() {
     loop {

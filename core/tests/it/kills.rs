@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use crate::common::{Forked, Helper, Name, PATIENCE, role, say};
+use crate::common::{Forked, Helper, Name, PATIENCE, die_with_parent, role, say};
 use shmkit::{
     ErrorKind, LockError, MapOptions, Mapping, Protection, Region, RegionGuard, RegionOptions, View,
 };
@@ -77,6 +77,8 @@ fn repair(guard: &mut RegionGuard<'_>, ledger: &Ledger<'_>) {
     if !plausible {
         ledger.word(VIOLATIONS).fetch_add(1, SeqCst);
     }
+    // Deaths during a repair must not be rare either.
+    std::thread::yield_now();
     guard.write_at(0, &completed.to_ne_bytes()).unwrap();
     guard.write_at(8, &completed.to_ne_bytes()).unwrap();
     ledger.word(REPAIRED).fetch_add(torn, SeqCst);
@@ -110,6 +112,7 @@ fn take<'a>(region: &'a Region, worker: usize, ledger: &Ledger<'_>) -> Option<Re
 
 /// Works until it is killed. Now and then it leaves the region and comes back, so that it also dies doing that.
 fn work(name: &str, path: &str, worker: usize) {
+    die_with_parent();
     let mapping = open_ledger(path);
     let ledger = Ledger(mapping.view_mut().unwrap());
     loop {
@@ -182,6 +185,7 @@ fn no_section_is_lost_or_torn_unnoticed() {
 
 /// Creates and removes a region over and over.
 fn create_for_ever(name: &str) {
+    die_with_parent();
     loop {
         let region = Region::create(name, 10_000).unwrap();
         region.write_at(9_999, b"!").unwrap();
