@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, LiveHeader, Slot};
 use crate::segment::Location;
 use crate::sys::file::ObjectFile;
-use crate::sys::fork::{self, WipedWord};
+use crate::sys::fork::WipedWord;
 use crate::sys::map::Token;
 use crate::sys::{clock, ofd, process};
 use crate::view::SharedBytes;
@@ -221,12 +221,6 @@ fn token_byte(index: u32) -> i64 {
 /// The slot that an owner id names; `u32::MAX` for an id that names nobody.
 fn slot_index(owner: u32) -> u32 {
     (owner >> layout::OWNER_SLOT_SHIFT & SLOT_MASK).wrapping_sub(1)
-}
-
-/// Runs `attach` where no fork can come between its steps.
-pub(crate) fn attach(attachment: &Attachment, slots: &Slots<'_>) -> Result<u32> {
-    let _no_fork = fork::exclude();
-    attachment.attach(slots)
 }
 
 #[cfg(test)]

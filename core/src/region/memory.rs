@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::mman::ProtFlags;
 use parking_lot::Mutex;
 
-use super::attachment::{Attachment, Slots, attach};
+use super::attachment::{Attachment, Slots};
 use super::header::{Geometry, flaw_error};
 use crate::atomic::AtomicU32;
 use crate::error::{Error, ErrorKind, Result};
@@ -186,10 +187,11 @@ impl Memory {
     #[cold]
     fn attach_again(&self, attachment: Option<&Attachment>, operation: &'static str) -> Result<u32> {
         let attachment = attachment.ok_or_else(|| self.error(ErrorKind::ReadOnly, operation))?;
+        let _no_fork = fork::exclude();
         if self.retired.load(Ordering::SeqCst) {
             return Err(self.error(ErrorKind::Closed, operation));
         }
-        attach(attachment, &self.slots())
+        attachment.attach(&self.slots())
     }
 
     /// As [`Memory::me`], but 0 for a process that is not attached, and so can hold nothing.
@@ -210,21 +212,46 @@ impl Memory {
             self.handles.fetch_sub(1, Ordering::Relaxed);
             return Ok(());
         }
-        if let Some(attachment) = &self.attachment {
-            let me = attachment.me();
-            if me != 0 && mutex::is_held_by(self.guard(), me) {
-                return Err(self
-                    .error(ErrorKind::Busy, operation)
-                    .with_detail("this process holds its guard"));
-            }
-        }
+        self.retire(operation)?;
         OPEN.lock().retain(|(id, writable, _)| *id != self.file_id || *writable != self.attachment.is_some());
-        self.retired.store(true, Ordering::SeqCst);
         self.handles.store(0, Ordering::Relaxed);
-        if let Some(attachment) = &self.attachment {
-            attachment.detach(&self.slots());
+        Ok(())
+    }
+
+    /// Detaches this process and takes the region from under its addresses.
+    fn retire(&self, operation: &'static str) -> Result<()> {
+        let Some(attachment) = &self.attachment else {
+            return self.map.retire().map_err(|errno| self.system_error(errno, operation));
+        };
+        let me = attachment.me();
+        if me != 0 && mutex::is_held_by(self.guard(), me) {
+            return Err(self.error(ErrorKind::Busy, operation).with_detail("this process holds its guard"));
         }
-        self.map.retire().map_err(|errno| Error::from_errno(errno as i32, operation, self.location.display()))
+        self.leave(attachment, operation)
+    }
+
+    /// A thread that began to lock before the handle closed may take the guard as long as the map is there. It will find
+    /// the handle closed and want to give the guard back, but perhaps when the map has gone: so we keep a way to the word
+    /// beyond that, and give it back here. Otherwise the next owner would be told of a death that never was.
+    fn leave(&self, attachment: &Attachment, operation: &'static str) -> Result<()> {
+        let fail = |errno| self.system_error(errno, operation);
+        let kept = self.map.alias(self.geometry.arena_offset).map_err(fail)?;
+        self.map.retire().map_err(fail)?;
+        self.retired.store(true, Ordering::SeqCst);
+        #[allow(unsafe_code)]
+        // SAFETY: the alias lives to the end of this function.
+        let bytes = unsafe { SharedBytes::new(kept.base, kept.len, true) };
+        let me = attachment.me();
+        if me != 0 {
+            mutex::unlock(bytes.shared(layout::GUARD_OFFSET)?, me, self);
+        }
+        let live = bytes.shared(layout::LIVE_HEADER_OFFSET)?;
+        attachment.detach(&Slots { live, geometry: &self.geometry, bytes: bytes.slice(0..kept.len)? });
+        Ok(())
+    }
+
+    fn system_error(&self, errno: Errno, operation: &'static str) -> Error {
+        Error::from_errno(errno as i32, operation, self.location.display())
     }
 
     pub fn error(&self, kind: ErrorKind, operation: &'static str) -> Error {
@@ -262,4 +289,54 @@ fn map_all(segment: &Segment, geometry: &Geometry, writable: bool, operation: &'
     let len = geometry.total_len().and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX);
     let request = Request { offset: 0, len, private: false, protection, populate: false, no_reserve: false };
     Map::of_file(segment.as_fd(), &request).map_err(|errno| segment.fail(operation, errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Acquired, Region, Wait};
+
+    /// A thread that is about to lock when the last handle closes must not leave the guard to a process that is not
+    /// attached any more: the next one would be told of a death that never was.
+    #[test]
+    fn a_close_among_locks_leaves_the_guard_free() {
+        let name = format!("unit-memory-close-{}", std::process::id());
+        Region::create(&name, 64).unwrap().close().unwrap();
+        for _ in 0..500 {
+            let region = Region::open(&name).unwrap();
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        while let Ok(acquired) = region.acquire(&Wait::forever()) {
+                            assert_eq!(acquired, Acquired::Clean);
+                            // Whoever closed meanwhile has seen the guard held, and tries again.
+                            region.release().unwrap();
+                        }
+                    });
+                }
+                while region.close().is_err_and(|error| error.kind() == ErrorKind::Busy) {}
+            });
+            let next = Region::open(&name).unwrap();
+            assert_eq!(next.try_acquire().unwrap(), Some(Acquired::Clean));
+            next.release().unwrap();
+        }
+        Region::unlink(&name).unwrap();
+    }
+
+    /// The same, with the thread stopped in the worst place: after the close has looked, before the map goes.
+    #[test]
+    fn a_guard_taken_while_the_map_goes_is_given_back() {
+        let name = format!("unit-memory-leave-{}", std::process::id());
+        let region = Region::create(&name, 64).unwrap();
+        let memory = Arc::clone(&region.memory);
+        let attachment = memory.attachment().unwrap();
+        assert_eq!(mutex::try_lock(memory.guard(), attachment.me(), &*memory), Some(Acquired::Clean));
+        memory.leave(attachment, "test").unwrap();
+        OPEN.lock().retain(|(id, _, _)| *id != memory.file_id);
+
+        let next = Region::open(&name).unwrap();
+        assert_eq!(next.try_acquire().unwrap(), Some(Acquired::Clean));
+        next.release().unwrap();
+        Region::unlink(&name).unwrap();
+    }
 }

@@ -379,7 +379,7 @@ impl Region {
             };
             self.memory.error(kind, operation)
         })?;
-        self.keep_if_open(acquired, operation)
+        self.keep_if_open(acquired, me, operation)
     }
 
     /// Takes the guard if nobody holds it, without a Rust guard object; `None` if somebody does.
@@ -388,7 +388,7 @@ impl Region {
         let operation = "lock region";
         let me = self.memory.me(operation)?;
         match mutex::try_lock(self.memory.guard(), me, &*self.memory) {
-            Some(acquired) => self.keep_if_open(acquired, operation).map(Some),
+            Some(acquired) => self.keep_if_open(acquired, me, operation).map(Some),
             None => self.expect_open(operation).map(|()| None),
         }
     }
@@ -448,11 +448,12 @@ impl Region {
     }
 
     /// A lock taken while another thread closed the handle is no lock: the close may have looked at the word before we
-    /// took it. One of the two sees the other, because both write first and read then.
+    /// took it. One of the two sees the other, because both write first and read then. Given back by the id that took
+    /// it: the process may be detached by now, and other threads may wait for what only looks like the lock.
     #[inline]
-    fn keep_if_open(&self, acquired: Acquired, operation: &'static str) -> Result<Acquired> {
+    fn keep_if_open(&self, acquired: Acquired, me: u32, operation: &'static str) -> Result<Acquired> {
         if self.exports.is_closed() {
-            self.release_quietly();
+            mutex::unlock(self.memory.guard(), me, &*self.memory);
             return Err(self.memory.error(ErrorKind::Closed, operation));
         }
         Ok(acquired)

@@ -22,13 +22,13 @@
 //! most one slice of sleep.
 
 use super::wait::{Acquired, Party, Slept, Slices, Spin, Stop, Wait, owner_of};
-use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::atomic::Ordering::{Relaxed, Release, SeqCst};
 use crate::layout::{MutexRecord, WORD_DIRTY as DIRTY, WORD_WAITERS as WAITERS};
 
 /// Takes the lock for `me`, the owner bits of the caller's attachment.
 #[inline]
 pub(crate) fn lock(lock: &MutexRecord, me: u32, party: &impl Party, wait: &Wait) -> Result<Acquired, Stop> {
-    if lock.word.compare_exchange(0, me, Acquire, Relaxed).is_ok() {
+    if lock.word.compare_exchange(0, me, SeqCst, Relaxed).is_ok() {
         return Ok(Acquired::Clean);
     }
     lock_slow(lock, me, party, wait)
@@ -37,7 +37,7 @@ pub(crate) fn lock(lock: &MutexRecord, me: u32, party: &impl Party, wait: &Wait)
 /// Takes the lock if nobody who lives holds it.
 #[inline]
 pub(crate) fn try_lock(lock: &MutexRecord, me: u32, party: &impl Party) -> Option<Acquired> {
-    if lock.word.compare_exchange(0, me, Acquire, Relaxed).is_ok() {
+    if lock.word.compare_exchange(0, me, SeqCst, Relaxed).is_ok() {
         return Some(Acquired::Clean);
     }
     try_lock_slow(lock, me, party)
@@ -58,9 +58,10 @@ pub(crate) fn make_consistent(lock: &MutexRecord, me: u32) -> bool {
     true
 }
 
-/// Whether `me` holds the lock.
+/// Whether `me` holds the lock. Sequentially consistent, as the stores that take it are: a close marks its handle and then
+/// asks here, a lock takes the word and then looks at the mark, and one of the two must see the other.
 pub(crate) fn is_held_by(lock: &MutexRecord, me: u32) -> bool {
-    owner_of(lock.word.load(Relaxed)) == me
+    owner_of(lock.word.load(SeqCst)) == me
 }
 
 #[cold]
@@ -131,13 +132,13 @@ fn lock_slow(lock: &MutexRecord, me: u32, party: &impl Party, wait: &Wait) -> Re
 
 /// Takes a free word; it may be dirty from an owner who died earlier.
 fn take_free(lock: &MutexRecord, seen: u32, me: u32, slept: u32) -> Result<Acquired, u32> {
-    lock.word.compare_exchange(seen, me | (seen & (DIRTY | WAITERS)) | slept, Acquire, Relaxed)?;
+    lock.word.compare_exchange(seen, me | (seen & (DIRTY | WAITERS)) | slept, SeqCst, Relaxed)?;
     Ok(if seen & DIRTY == 0 { Acquired::Clean } else { Acquired::OwnerDied })
 }
 
 /// Takes the word of a dead owner.
 fn steal(lock: &MutexRecord, seen: u32, me: u32) -> Result<Acquired, u32> {
-    lock.word.compare_exchange(seen, me | DIRTY | WAITERS, Acquire, Relaxed)?;
+    lock.word.compare_exchange(seen, me | DIRTY | WAITERS, SeqCst, Relaxed)?;
     lock.deaths.fetch_add(1, Relaxed);
     Ok(Acquired::OwnerDied)
 }

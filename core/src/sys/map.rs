@@ -44,6 +44,19 @@ pub struct Request {
     pub no_reserve: bool,
 }
 
+/// A second address of pages that a [`Map`] has: unmapped when dropped.
+pub struct Alias {
+    pub base: NonNull<u8>,
+    pub len: usize,
+}
+
+impl Drop for Alias {
+    fn drop(&mut self) {
+        // SAFETY: the pages are this alias's own, and whoever used them borrowed it.
+        let _ = unsafe { mman::munmap(self.base.cast(), self.len) };
+    }
+}
+
 /// A map: unmapped when dropped.
 pub struct Map {
     raw: MmapRaw,
@@ -146,6 +159,18 @@ impl Map {
             )
         }
         .map(drop)
+    }
+
+    /// The first `len` bytes of a shared map at a second address, where they stay when the map is retired (mremap(2) with
+    /// an old size of 0).
+    pub fn alias(&self, len: usize) -> SysResult<Alias> {
+        let (start, len) = self.pages(0, len);
+        // SAFETY: the pages belong to this map, and the kernel picks a free address.
+        let again = unsafe { libc::mremap(start.as_ptr().cast(), 0, len, libc::MREMAP_MAYMOVE) };
+        if again == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        NonNull::new(again.cast()).map(|base| Alias { base, len }).ok_or(Errno::EFAULT)
     }
 
     /// Start and length of the whole pages around a range:
