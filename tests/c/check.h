@@ -1,0 +1,71 @@
+// What the tests of the C face share: checks that say where they failed, fresh names, and a look at what changed.
+#ifndef CHECK_H
+#define CHECK_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <shmkit.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+struct test {
+    const char *name;
+    void (*run)(void);
+};
+
+// One list for each file of tests; NULL ends it.
+extern const struct test region_tests[];
+extern const struct test guard_tests[];
+extern const struct test mapping_tests[];
+extern const struct test refusal_tests[];
+extern const struct test option_tests[];
+
+// Where calls leave their reasons; emptied before each EXPECT.
+extern shmkit_error_t error;
+
+#define CHECK(condition) check((condition), #condition, __FILE__, __LINE__)
+
+// The call must return this status. A failure must also have told all about itself.
+#define EXPECT(expected, call) (clear_error(), expect(expected, (call), #call, __FILE__, __LINE__))
+
+void check(bool condition, const char *text, const char *file, int line);
+void clear_error(void);
+void expect(shmkit_status_t expected, shmkit_status_t got, const char *text, const char *file, int line);
+
+// A name that no other test and no other run uses. Valid until the test ends; the object must be gone by then.
+const char *fresh_name(void);
+
+// A path in a directory that goes away after the test.
+const char *fresh_path(void);
+
+// The file of the shared memory object of this name.
+const char *object_path(const char *name);
+
+// Names, sizes and contents of everything this test made, as a number that changes with them.
+uint64_t state_of_files(void);
+
+// As EXPECT, for a failure that must leave all files as they were.
+#define REFUSED(expected, call)                  \
+    do {                                         \
+        uint64_t state_before = state_of_files(); \
+        EXPECT(expected, call);                  \
+        CHECK(state_of_files() == state_before); \
+    } while (0)
+
+void write_file(const char *path, uint64_t offset, const void *data, size_t len);
+
+// Runs `body` in a forked child; its checks count. The child ends with the body.
+pid_t in_child(void (*body)(const char *name), const char *name);
+
+// Waits for a child that must end well.
+void join(pid_t child);
+
+// Kills a child and waits until it is gone.
+void kill_child(pid_t child);
+
+#endif
