@@ -39,11 +39,10 @@ fn cycle(name: &str, file: &str) {
 }
 
 /// Everything that fails to open something, once.
-fn failing_cycle(name: &str, file: &str) {
+fn failing_cycle(name: &str, file: &str, full: &str) {
     let kind = |result: shmkit::Result<()>| result.unwrap_err().kind();
-    let full = format!("{name}.full");
     assert_eq!(kind(Region::open(std::path::Path::new(file)).map(drop)), ErrorKind::BadMagic);
-    assert_eq!(kind(Region::open(full.as_str()).map(drop)), ErrorKind::TooManyAttachments);
+    assert_eq!(kind(Region::open(full).map(drop)), ErrorKind::TooManyAttachments);
     assert_eq!(kind(Region::create(name, 64).map(drop)), ErrorKind::AlreadyExists);
     assert_eq!(kind(Region::open_or_create(name, 65).map(drop)), ErrorKind::SizeMismatch);
     assert_eq!(kind(Region::create(format!("{name}.big"), 1 << 46).map(drop)), ErrorKind::NoSpace);
@@ -55,11 +54,11 @@ fn failing_cycle(name: &str, file: &str) {
 fn opening_and_closing_leaves_nothing_behind() {
     // In a process of its own: other tests open and close as well.
     if let Some(arguments) = role() {
-        let (name, file) = (&arguments[0], &arguments[1]);
+        let (name, file, full) = (&arguments[0], &arguments[1], &arguments[2]);
         let turn = |count: usize| {
             for _ in 0..count {
                 cycle(name, file);
-                failing_cycle(name, file);
+                failing_cycle(name, file, full);
             }
         };
         turn(10);
@@ -75,10 +74,9 @@ fn opening_and_closing_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("leaky-file").display().to_string();
     let _region = RegionOptions::new().attachments(2).create(&*name, 64).unwrap();
-    let full = format!("{}.full", &*name);
-    let _full = RegionOptions::new().attachments(1).create(&full, 64).unwrap();
-    let mut helper = Helper::start(opening_and_closing_leaves_nothing_behind, &[&name, &file]);
+    let full = Name::new("full");
+    let _full = RegionOptions::new().attachments(1).create(&*full, 64).unwrap();
+    let mut helper = Helper::start(opening_and_closing_leaves_nothing_behind, &[&name, &file, &full]);
     helper.expect("done");
     helper.finish();
-    Region::unlink(&full).unwrap();
 }
