@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyBufferError, PyOverflowError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PySlice};
-use shmkit::{Error, ErrorKind};
+use shmkit::ErrorKind;
 
 use crate::arguments::{Place, natural};
 use crate::error::Result;
@@ -124,7 +124,7 @@ impl<B: Bytes> Drop for Pin<'_, B> {
     }
 }
 
-/// Fills a buffer request with a range, and counts it in.
+/// Fills a buffer request with a range, and counts it in. `BufferError` when it asks to write what is not writable.
 ///
 /// # Safety
 /// `view` is null or points to a `Py_buffer` that Python wants filled; `owner` keeps `bytes` alive.
@@ -141,11 +141,9 @@ pub unsafe fn fill_buffer<B: Bytes>(
     }
     // SAFETY: not null, so the caller's promise holds. A failed request must leave the object empty.
     unsafe { (*view).obj = std::ptr::null_mut() };
-    if flags & ffi::PyBUF_WRITABLE != 0 && !writable {
-        return Err(Error::new(ErrorKind::ReadOnly, B::VIEW, bytes.object()).into());
-    }
     let start = bytes.pin(offset, len, writable)?;
-    // SAFETY: `start` is the first of `len` mapped bytes that the pin keeps in place; `len` fits, being an address range.
+    // SAFETY: `start` is the first of `len` mapped bytes that the pin keeps in place; `len` fits, being an address
+    // range.
     let status = unsafe {
         ffi::PyBuffer_FillInfo(
             view,

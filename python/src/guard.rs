@@ -1,8 +1,8 @@
 //! The guard of a region as Python uses locks: `with`, and `acquire`/`release` as `threading.Lock` has them.
 //!
 //! Waiting: the first look takes no time and keeps the interpreter. Who must wait releases it, sleeps in slices, and
-//! between them lets Python run its signal handlers, so that Ctrl-C works. Meanwhile the region is pinned: closing it in
-//! another thread is refused.
+//! between them lets Python run its signal handlers, so that Ctrl-C works. Meanwhile the region is pinned: closing it
+//! in another thread is refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

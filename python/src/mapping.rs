@@ -18,9 +18,10 @@ use crate::view::{self, Source};
 
 /// One mapped range of a file, or of memory that no file backs.
 ///
-/// Make one with `Mapping.open`, `Mapping.from_fd` or `Mapping.anonymous`. It is a buffer (memoryview, numpy, ctypes see
-/// the same bytes, without a copy) and a sequence of bytes. Any thread may use it; a copy of bytes that others write
-/// meanwhile may be torn. Shared memory without a file reaches children that are forked later. It cannot be pickled.
+/// Make one with `Mapping.open`, `Mapping.from_fd` or `Mapping.anonymous`. It is a buffer (memoryview, numpy, ctypes
+/// see the same bytes, without a copy) and a sequence of bytes. Any thread may use it; a copy of bytes that others
+/// write meanwhile may be torn. Shared memory without a file reaches children that are forked later. It cannot be
+/// pickled.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct Mapping {
     core: Arc<shmkit::Mapping>,
@@ -126,8 +127,8 @@ impl Mapping {
         Ok(Mapping { core: Arc::new(core) })
     }
 
-    /// Lets the file go; repeating it does nothing. Raises BusyError, also a BufferError, while a memoryview or array of
-    /// it lives.
+    /// Lets the file go; repeating it does nothing. Raises BusyError, also a BufferError, while a memoryview or array
+    /// of it lives.
     fn close(&self) -> Result<()> {
         Ok(self.core.close()?)
     }

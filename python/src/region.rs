@@ -21,8 +21,8 @@ use crate::view::{self, Source};
 /// `os.PathLike` a file. It is a buffer (memoryview, numpy, ctypes see the same bytes, without a copy) and a sequence
 /// of bytes. `close()` and `with` end the use of this handle; the region lives on until `Region.unlink`.
 ///
-/// Any thread may use it. Without the guard, a copy of bytes that another process writes may be torn. A forked child may
-/// go on using it; pickling sends the name, and the other process opens it anew.
+/// Any thread may use it. Without the guard, a copy of bytes that another process writes may be torn. A forked child
+/// may go on using it; pickling sends the name, and the other process opens it anew.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct Region {
     core: Arc<shmkit::Region>,
@@ -202,8 +202,8 @@ impl Region {
         view::ndarray(py, self.source(), dtype, shape, offset)
     }
 
-    /// Carries bytes of a region in a file to the disk; without `sync`, only starts to. `invalidate` drops cached copies
-    /// that differ from the file. A shared memory object has no disk behind it: the call does nothing.
+    /// Carries bytes of a region in a file to the disk; without `sync`, only starts to. `invalidate` drops cached
+    /// copies that differ from the file. A shared memory object has no disk behind it: the call does nothing.
     ///
     /// Raises OutOfRangeError, ClosedError, IoError.
     #[pyo3(

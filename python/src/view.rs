@@ -11,8 +11,8 @@ use crate::arguments::{Place, span};
 use crate::bytes::{self, Bytes};
 use crate::error::Result;
 
-/// A part of a region or mapping, as a buffer; the core checks the range when the buffer is taken. Keeps the memory, and
-/// so the handle's addresses, until it dies.
+/// A part of a region or mapping, as a buffer; the core checks the range when the buffer is taken. Keeps the memory,
+/// and so the handle's addresses, until it dies.
 #[pyclass(frozen, module = "shmkit._native")]
 struct View {
     source: Source,

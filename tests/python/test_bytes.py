@@ -102,11 +102,13 @@ def test_copies_are_checked(pages: Region | Mapping) -> None:
     assert pages.read_at(SIZE - 3, 3) == b"end"
     assert pages.read_at(SIZE, 0) == b""
     for offset, len_ in [(SIZE, 1), (SIZE - 3, 4), (0, SIZE + 1), (2**64 - 1, 2), (-1, 1), (0, -1), (2**64, 1)]:
-        with pytest.raises(shmkit.OutOfRangeError):
+        with pytest.raises(shmkit.OutOfRangeError) as raised:
             pages.read_at(offset, len_)
+        assert raised.value.operation.startswith("read ")
     for offset in (SIZE - 2, -1, 2**64 - 1, 2**65):
-        with pytest.raises(shmkit.OutOfRangeError):
+        with pytest.raises(shmkit.OutOfRangeError) as raised:
             pages.write_at(offset, b"end")
+        assert raised.value.operation.startswith("write ")
     with pytest.raises(TypeError):
         pages.write_at(0, "text")
 

@@ -144,7 +144,8 @@ def test_opening_what_is_no_region(region: Region, tmp_path: Path) -> None:
         (good[:20], shmkit.TruncatedError),
     ]:
         path.write_bytes(content)
-        expect(class_, errno.EPROTO if class_ is not shmkit.WrongKindError else errno.EINVAL, str(path), Region.open, path)
+        number = errno.EINVAL if class_ is shmkit.WrongKindError else errno.EPROTO
+        expect(class_, number, str(path), Region.open, path)
         assert path.read_bytes() == content
     expect(shmkit.WrongKindError, errno.EISDIR, str(tmp_path), Region.open, tmp_path)
 
