@@ -16,11 +16,25 @@ use crate::error::{Details, OK, Status};
 /// `error` is null or leads to a `shmkit_error_t` whose `size` is set and that nobody else uses meanwhile.
 #[inline]
 pub(crate) unsafe fn attempt(error: *mut Details, body: impl FnOnce() -> Result<()>) -> Status {
-    let failure = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => return OK,
-        Ok(Err(failure)) => failure,
-        Err(_) => Error::new(ErrorKind::Internal, "run a call", "").with_detail("it panicked"),
-    };
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => OK,
+        // SAFETY: the caller's promise.
+        Ok(Err(failure)) => unsafe { report(error, failure) },
+        Err(_) => {
+            let failure = Error::new(ErrorKind::Internal, "run a call", "").with_detail("it panicked");
+            // SAFETY: the caller's promise.
+            unsafe { report(error, failure) }
+        }
+    }
+}
+
+/// Apart from what succeeds, which must stay as short as a lock.
+///
+/// # Safety
+/// As [`attempt`].
+#[cold]
+#[inline(never)]
+unsafe fn report(error: *mut Details, failure: Error) -> Status {
     // SAFETY: the caller's promise.
     unsafe { Details::fill(error, &failure) };
     failure.kind() as Status
@@ -39,7 +53,13 @@ pub(crate) fn answer<T>(otherwise: T, body: impl FnOnce() -> Option<T>) -> T {
 #[inline]
 pub(crate) unsafe fn borrow<'a, T>(handle: *const T, operation: &'static str) -> Result<&'a T> {
     // SAFETY: the caller's promise.
-    unsafe { handle.as_ref() }.ok_or_else(|| Call { operation, object: c"" }.refuse("the handle is NULL"))
+    unsafe { handle.as_ref() }.ok_or_else(|| no_handle(operation))
+}
+
+#[cold]
+#[inline(never)]
+fn no_handle(operation: &'static str) -> Error {
+    Call { operation, object: c"" }.refuse("the handle is NULL")
 }
 
 /// A string of the caller; null reads as empty here, and [`Call::location`] refuses it.
@@ -65,6 +85,7 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     #[cold]
+    #[inline(never)]
     pub fn error(&self, kind: ErrorKind) -> Error {
         Error::new(kind, self.operation, self.object.to_string_lossy())
     }

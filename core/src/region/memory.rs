@@ -254,6 +254,7 @@ impl Memory {
         Error::from_errno(errno as i32, operation, self.location.display())
     }
 
+    #[cold]
     pub fn error(&self, kind: ErrorKind, operation: &'static str) -> Error {
         Error::new(kind, operation, self.location.display())
     }

@@ -372,14 +372,11 @@ impl Region {
     pub fn acquire(&self, wait: &Wait) -> Result<Acquired> {
         let operation = "lock region";
         let me = self.memory.me(operation)?;
-        let acquired = mutex::lock(self.memory.guard(), me, &*self.memory, wait).map_err(|stop| {
-            let kind = match stop {
-                Stop::Timeout => ErrorKind::Timeout,
-                Stop::Interrupted => ErrorKind::Interrupted,
-            };
-            self.memory.error(kind, operation)
-        })?;
-        self.keep_if_open(acquired, me, operation)
+        match mutex::lock(self.memory.guard(), me, &*self.memory, wait) {
+            Ok(acquired) => self.keep_if_open(acquired, me, operation),
+            Err(Stop::Timeout) => Err(self.memory.error(ErrorKind::Timeout, operation)),
+            Err(Stop::Interrupted) => Err(self.memory.error(ErrorKind::Interrupted, operation)),
+        }
     }
 
     /// Takes the guard if nobody holds it, without a Rust guard object; `None` if somebody does.
@@ -401,9 +398,17 @@ impl Region {
         if me != 0 && mutex::unlock(self.memory.guard(), me, &*self.memory) {
             return Ok(());
         }
-        self.expect_open(operation)?;
-        let kind = if self.is_read_only() { ErrorKind::ReadOnly } else { ErrorKind::NotOwner };
-        Err(self.memory.error(kind, operation))
+        Err(self.not_released(operation))
+    }
+
+    #[cold]
+    fn not_released(&self, operation: &'static str) -> Error {
+        let kind = match () {
+            () if self.is_closed() => ErrorKind::Closed,
+            () if self.is_read_only() => ErrorKind::ReadOnly,
+            () => ErrorKind::NotOwner,
+        };
+        self.memory.error(kind, operation)
     }
 
     /// Says that the user bytes are in order again after an owner died. Errors: `NotOwner`, `Closed`, `ReadOnly`.
@@ -452,11 +457,13 @@ impl Region {
     /// it: the process may be detached by now, and other threads may wait for what only looks like the lock.
     #[inline]
     fn keep_if_open(&self, acquired: Acquired, me: u32, operation: &'static str) -> Result<Acquired> {
-        if self.exports.is_closed() {
-            mutex::unlock(self.memory.guard(), me, &*self.memory);
-            return Err(self.memory.error(ErrorKind::Closed, operation));
-        }
-        Ok(acquired)
+        if self.exports.is_closed() { Err(self.take_back(me, operation)) } else { Ok(acquired) }
+    }
+
+    #[cold]
+    fn take_back(&self, me: u32, operation: &'static str) -> Error {
+        mutex::unlock(self.memory.guard(), me, &*self.memory);
+        self.memory.error(ErrorKind::Closed, operation)
     }
 
     #[inline]
