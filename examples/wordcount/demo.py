@@ -28,7 +28,10 @@ TIME_LIMIT_S = 120
 def gather_corpus(path):
     """All sources of the Python and Go standard libraries in one file."""
     python = Path(sysconfig.get_path("stdlib"))
-    go = Path(subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True).stdout.strip(), "src")
+    go = Path(
+        subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True).stdout.strip(),
+        "src",
+    )
     sources = [file for file in python.rglob("*.py") if "site-packages" not in file.parts]
     sources += go.rglob("*.go")
     with path.open("wb") as corpus:
@@ -46,7 +49,11 @@ def independent_count(corpus):
         'wc -l <"$1"'
     )
     output = subprocess.run(
-        ["sh", "-c", script, "sh", corpus], check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
+        ["sh", "-c", script, "sh", corpus],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LC_ALL": "C"},
     ).stdout.split()
     *by_length, lines = map(int, output)
     return by_length, lines
@@ -111,13 +118,17 @@ def run_workers(folder, corpus, victim):
                 if results.number(WAITING) and killed is None:
                     killed = time.monotonic()
                     show_progress(results, chunk_count, end="\n")
-                    print(f"  kill:   the {victim} worker has added half of a chunk's counts, holding the guard: SIGKILL")
+                    print(
+                        f"  kill:   the {victim} worker has added half of a chunk's counts, holding the guard: SIGKILL"
+                    )
                     workers[victim].send_signal(signal.SIGKILL)
                     workers[victim].wait()
                 if killed and results.number(GIVEN_BACK) and killed is not True:
                     heir = LANGUAGES[results.number(GIVEN_BACK_BY) - 1]
                     took_ms = (time.monotonic() - killed) * 1e3
-                    print(f"  heir:   the {heir} worker was told that the owner died, gave its chunk back and went on ({took_ms:.1f} ms)")
+                    print(
+                        f"  heir:   the {heir} worker was told that the owner died, gave its chunk back and went on ({took_ms:.1f} ms)"
+                    )
                     killed = True
                 for language, worker in workers.items():
                     if worker.poll() not in (None, 0) and not (language == victim and killed):
@@ -129,10 +140,14 @@ def run_workers(folder, corpus, victim):
             took = time.monotonic() - first
             show_progress(results, chunk_count, end="\n")
             if workers[victim].returncode != -signal.SIGKILL or not killed:
-                sys.exit(f"demo: the {victim} worker ended with {workers[victim].returncode} instead of being killed")
+                sys.exit(
+                    f"demo: the {victim} worker ended with {workers[victim].returncode} instead of being killed"
+                )
             if results.number(GIVEN_BACK) != 1:
                 sys.exit(f"demo: {results.number(GIVEN_BACK)} chunks were given back instead of one")
-            print(f"  done:   {size / 1e6:.1f} MB in {took:.2f} s, {size / 1e6 / took:.0f} MB/s, by three survivors and the dead one's first two chunks")
+            print(
+                f"  done:   {size / 1e6:.1f} MB in {took:.2f} s, {size / 1e6 / took:.0f} MB/s, by three survivors and the dead one's first two chunks"
+            )
             return results.by_length, results.lines, results.words
         finally:
             shmkit.Region.unlink(name)
@@ -149,11 +164,15 @@ def compare_with_pipe(folder, corpus):
                 output = subprocess.run([program, "mapped", corpus], check=True, capture_output=True).stdout
             else:
                 sender = subprocess.Popen(["cat", corpus], stdout=subprocess.PIPE)
-                output = subprocess.run([program, "stdin"], stdin=sender.stdout, check=True, capture_output=True).stdout
+                output = subprocess.run(
+                    [program, "stdin"], stdin=sender.stdout, check=True, capture_output=True
+                ).stdout
                 sender.wait()
             times[how].append(time.monotonic() - start)
     mapped, pipe = (sorted(times[how])[1] for how in ("mapped", "pipe"))
-    print(f"pipe:   one process counts the mapped file in {mapped:.3f} s; through a pipe the same takes {pipe:.3f} s ({pipe / mapped:.2f} times)")
+    print(
+        f"pipe:   one process counts the mapped file in {mapped:.3f} s; through a pipe the same takes {pipe:.3f} s ({pipe / mapped:.2f} times)"
+    )
     return [int(number) for number in output.split()]
 
 
@@ -166,7 +185,9 @@ def main(folder, victim="c"):
     print("workers: rust, c, python and go, on one region")
     by_length, lines, words = run_workers(folder, corpus, victim)
     expected_by_length, expected_lines = independent_count(corpus)
-    print(f"check:  {words:,} words in {lines:,} lines; tr, awk and wc say {sum(expected_by_length):,} in {expected_lines:,}")
+    print(
+        f"check:  {words:,} words in {lines:,} lines; tr, awk and wc say {sum(expected_by_length):,} in {expected_lines:,}"
+    )
     if by_length != expected_by_length or lines != expected_lines or words != sum(expected_by_length):
         sys.exit("demo: the counts differ")
     if compare_with_pipe(folder, corpus) != [words, lines]:

@@ -1,0 +1,148 @@
+// Times the C face beside its peers: see ../rust/src/main.rs for the method. Arguments: the groups wanted, or none for all.
+#define _GNU_SOURCE
+#include <shmkit.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROUNDS = 15 };
+
+typedef void (*work_t)(void *state, long count);
+
+static double now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double time_of(work_t work, void *state, long count) {
+    double start = now_ns();
+    work(state, count);
+    return (now_ns() - start) / (double)count;
+}
+
+static void compare(const char *name, long count, work_t ours, void *our_state, work_t peer, void *peer_state) {
+    double our_times[ROUNDS], peer_times[ROUNDS];
+    ours(our_state, count / 10 + 1);
+    peer(peer_state, count / 10 + 1);
+    for (int round = 0; round < ROUNDS; round++) {
+        our_times[round] = time_of(ours, our_state, count);
+        peer_times[round] = time_of(peer, peer_state, count);
+    }
+    qsort(our_times, ROUNDS, sizeof *our_times, by_value);
+    qsort(peer_times, ROUNDS, sizeof *peer_times, by_value);
+    printf("{\"name\": \"%s\", \"ours_ns\": %.3f, \"peer_ns\": %.3f}\n", name, our_times[ROUNDS / 2],
+           peer_times[ROUNDS / 2]);
+    fflush(stdout);
+}
+
+static void must(int good, const char *what) {
+    if (!good) {
+        fprintf(stderr, "bench: %s failed\n", what);
+        exit(1);
+    }
+}
+
+static shmkit_region_t *scratch_region(const char *tag, uint64_t len) {
+    char name[64];
+    shmkit_error_t error = SHMKIT_ERROR_INIT;
+    shmkit_region_t *region;
+    snprintf(name, sizeof name, "bench-%s-%d", tag, (int)getpid());
+    must(shmkit_region_create(name, len, NULL, &region, &error) == SHMKIT_OK, error.message);
+    shmkit_region_unlink(name, NULL, NULL);
+    return region;
+}
+
+static void lock_region(void *state, long count) {
+    for (long i = 0; i < count; i++) {
+        must(shmkit_region_lock(state, NULL) == SHMKIT_OK, "lock");
+        shmkit_region_unlock(state, NULL);
+    }
+}
+
+static void lock_mutex(void *state, long count) {
+    for (long i = 0; i < count; i++) {
+        must(pthread_mutex_lock(state) == 0, "pthread_mutex_lock");
+        pthread_mutex_unlock(state);
+    }
+}
+
+static pthread_mutex_t *new_mutex(int robust) {
+    pthread_mutex_t *mutex = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_mutexattr_t attributes;
+    must(mutex != MAP_FAILED, "mmap");
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    if (robust) pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    must(pthread_mutex_init(mutex, &attributes) == 0, "pthread_mutex_init");
+    return mutex;
+}
+
+static void run_lock(void) {
+    shmkit_region_t *region = scratch_region("c-lock", 4096);
+    compare("lock.uncontended.c.vs_glibc_robust", 1000000, lock_region, region, lock_mutex, new_mutex(1));
+    compare("lock.uncontended.c.vs_glibc_pshared", 1000000, lock_region, region, lock_mutex, new_mutex(0));
+    shmkit_region_free(region);
+}
+
+struct copy {
+    shmkit_region_t *region;
+    char *source, *target;
+    size_t len;
+};
+
+static void write_region(void *state, long count) {
+    struct copy *copy = state;
+    for (long i = 0; i < count; i++)
+        must(shmkit_region_write_at(copy->region, 0, copy->source, copy->len, NULL) == SHMKIT_OK, "write");
+}
+
+static void copy_memory(void *state, long count) {
+    struct copy *copy = state;
+    for (long i = 0; i < count; i++) {
+        memcpy(copy->target, copy->source, copy->len);
+        __asm__ volatile("" : : "r"(copy->target) : "memory");
+    }
+}
+
+static void run_copy(void) {
+    const struct {
+        const char *name;
+        size_t len;
+        long count;
+    } sizes[] = {{"copy.write_64b.c.vs_memcpy", 64, 1000000},
+                 {"copy.write_4k.c.vs_memcpy", 4096, 200000},
+                 {"copy.write_1m.c.vs_memcpy", 1 << 20, 400}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct copy copy = {scratch_region("c-copy", sizes[i].len), malloc(sizes[i].len), malloc(sizes[i].len),
+                            sizes[i].len};
+        memset(copy.source, 7, copy.len);
+        memset(copy.target, 0, copy.len);
+        compare(sizes[i].name, sizes[i].count, write_region, &copy, copy_memory, &copy);
+        shmkit_region_free(copy.region);
+        free(copy.source);
+        free(copy.target);
+    }
+}
+
+static int wanted(int argc, char **argv, const char *group) {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], group) == 0) return 1;
+    return argc == 1;
+}
+
+int main(int argc, char **argv) {
+    if (wanted(argc, argv, "lock")) run_lock();
+    if (wanted(argc, argv, "copy")) run_copy();
+    return 0;
+}
