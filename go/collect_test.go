@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	shmkit "github.com/shmkit/shmkit/go"
 )
@@ -58,32 +59,43 @@ func TestBytesOutliveAForgottenHandle(t *testing.T) {
 	}
 	ofRegion := bytesOf(shmkit.Create(name, 4096))
 	ofMapping := bytesOf(shmkit.Map(path))
+	copy(ofRegion, "still here")
 	for range 20 {
 		collect()
 	}
-	copy(ofRegion, "still here")
 	if string(ofRegion[:10]) != "still here" || !bytes.Equal(ofMapping, content) {
 		t.Error("the bytes are gone")
 	}
 }
 
 func TestAFormerHandleIsReleasedAfterClose(t *testing.T) {
-	region, err := shmkit.Create(freshName(t), 64<<20)
+	const length = 64 << 20
+	region, err := shmkit.Create(freshName(t), length)
 	succeed(t, err)
-	if _, err := region.Bytes(); err != nil {
-		t.Fatal(err)
-	}
-	size := func() (pages int) {
-		text, err := os.ReadFile("/proc/self/statm")
-		succeed(t, err)
-		_, err = fmt.Sscan(string(text), &pages)
-		succeed(t, err)
-		return pages
-	}
-	before := size()
+	held, err := region.Bytes()
+	succeed(t, err)
+	first := uintptr(unsafe.Pointer(unsafe.SliceData(held)))
 	succeed(t, region.Close())
+	if !isMapped(t, first, length) {
+		t.Fatal("the addresses went with the close")
+	}
 	region = nil
-	eventually(t, "the addresses are given back", func() bool { collect(); return before-size() >= 64<<20/4096 })
+	eventually(t, "the addresses are given back", func() bool { collect(); return !isMapped(t, first, length) })
+}
+
+// isMapped reports whether one range of this process's memory covers these bytes.
+func isMapped(t testing.TB, first, length uintptr) bool {
+	maps, err := os.ReadFile("/proc/self/maps")
+	succeed(t, err)
+	for line := range strings.Lines(string(maps)) {
+		var start, end uintptr
+		_, err := fmt.Sscanf(line, "%x-%x", &start, &end)
+		succeed(t, err)
+		if start <= first && first+length <= end {
+			return true
+		}
+	}
+	return false
 }
 
 // Each method here is the last use of its object. With the tag shmkit_collect the collector runs inside each of them, at

@@ -107,8 +107,8 @@ func TestCloseIsRefusedWhileTheGuardIsHeld(t *testing.T) {
 	region := newRegion(t, 64)
 	succeed(t, region.Lock(t.Context()))
 	expect(t, region.Close(), shmkit.ErrBusy)
-	if _, err := region.WriteAt([]byte("open"), 0); err != nil {
-		t.Errorf("a refused close closed: %v", err)
+	if n, err := region.WriteAt([]byte("open"), 0); n != 4 || err != nil {
+		t.Errorf("a refused close closed: %d bytes, %v", n, err)
 	}
 	succeed(t, region.Unlock())
 	succeed(t, region.Close())
@@ -221,7 +221,7 @@ func TestCloseEndsTheWait(t *testing.T) {
 	const waiters = 10
 	ended := make(chan error, waiters)
 	for range waiters {
-		go func() { ended <- other.Lock(t.Context()) }()
+		go func() { ended <- other.Lock(context.Background()) }()
 	}
 	time.Sleep(20 * time.Millisecond)
 	succeed(t, other.Close())
@@ -309,7 +309,7 @@ func TestManyWaitersNeedFewThreads(t *testing.T) {
 	before := threads()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var entered atomic.Int64
+	var entered, cancelled atomic.Int64
 	var all sync.WaitGroup
 	for i := range waiters {
 		all.Add(1)
@@ -322,6 +322,7 @@ func TestManyWaitersNeedFewThreads(t *testing.T) {
 			entered.Add(1)
 			err := region.Lock(mine)
 			if errors.Is(err, shmkit.ErrInterrupted) && mine == ctx {
+				cancelled.Add(1)
 				return
 			}
 			if err == nil {
@@ -335,6 +336,7 @@ func TestManyWaitersNeedFewThreads(t *testing.T) {
 	eventually(t, "all wait", func() bool { return entered.Load() == waiters })
 	time.Sleep(50 * time.Millisecond)
 	cancel() // half of them; the wake-ups of the others must not get lost with these
+	eventually(t, "the cancelled give up", func() bool { return cancelled.Load() == waiters/2 })
 	holder.input.Close()
 	all.Wait()
 	if started := threads() - before; started > 20 {

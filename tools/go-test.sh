@@ -1,8 +1,18 @@
 #!/usr/bin/env bash
-# The Go package: vet, and its tests with and without the race detector.
+# Tests the Go package: form, vet, tests, tests under the race detector, and tests with the garbage collector at work
+# inside each call. Needs what tools/go-static.sh made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../go"
 
-go vet ./...
+unformatted=$(gofmt -l . ../examples ../tests/conformance/go ../tests/go-module)
+if [ -n "$unformatted" ]; then
+    printf 'go-test: gofmt would change:\n%s\n' "$unformatted" >&2
+    exit 1
+fi
+for module in . ../examples ../tests/conformance/go; do
+    (cd "$module" && go vet ./...)
+done
 go test ./...
-go test -race ./...
+go test -race .
+# What is freed is filled, so that a use after it shows.
+MALLOC_PERTURB_=165 go test -tags shmkit_collect -run 'Alive|Forgotten|Former' .
