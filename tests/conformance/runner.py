@@ -124,7 +124,9 @@ class Runner:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def do_region_create(self, command: Command) -> dict[str, object]:
-        return self.keep(command, Region.create(command.location(), command.number("len"), **self.options(command)))
+        return self.keep(
+            command, Region.create(command.location(), command.number("len"), **self.options(command))
+        )
 
     def do_region_open(self, command: Command) -> dict[str, object]:
         return self.keep(command, Region.open(command.location(), read_only=command.flag("read_only")))
