@@ -19,13 +19,16 @@ HEADER = ROOT / "include/shmkit.h"
 STRICT = ["-Wall", "-Wextra", "-pedantic", "-Werror"]
 C11 = ["cc", "-std=c11", *STRICT]
 CXX17 = ["c++", "-std=c++17", *STRICT]
-#: The sanitizers know few machines with large address spaces; without the random placement they start everywhere.
+#: With addresses at random places, sanitizers do not start on every kernel.
 FIXED_PLACEMENT = ["setarch", platform.machine(), "-R"]
+#: For what may have to build the library first.
+BUILD_LIMIT_S = 900
 
 
-def run(*command: str | Path, **options: object) -> str:
+def run(*command: str | Path, limit_s: float = 110, **options: object) -> str:
     """What a command prints; its complaints are part of the failure."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=110, **options)
+    words = [str(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=limit_s, **options)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -52,12 +55,14 @@ def libraries() -> None:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An installation in a directory of its own."""
     prefix = tmp_path_factory.mktemp("installed")
-    run(ROOT / "tools/c-install.sh", prefix)
+    run(ROOT / "tools/c-install.sh", prefix, limit_s=BUILD_LIMIT_S)
     return prefix
 
 
+@pytest.mark.timeout(BUILD_LIMIT_S)
 def test_header_is_fresh() -> None:
-    run("cargo", "test", "--quiet", "--package", "shmkit-ffi", "--test", "header", cwd=ROOT)
+    command = ["cargo", "test", "--quiet", "--package", "shmkit-ffi", "--test", "header"]
+    run(*command, cwd=ROOT, limit_s=BUILD_LIMIT_S)
 
 
 def test_header_compiles_alone_in_both_languages(tmp_path: Path) -> None:
@@ -83,7 +88,9 @@ def test_shared_library_bears_its_abi_version() -> None:
 
 @pytest.mark.parametrize("link", ["shared", "static"])
 def test_cpp_program(tmp_path: Path, link: str) -> None:
-    library = [f"-L{BUILD}", f"-Wl,-rpath,{BUILD}", "-lshmkit"] if link == "shared" else [BUILD / "libshmkit.a"]
+    library = (
+        [f"-L{BUILD}", f"-Wl,-rpath,{BUILD}", "-lshmkit"] if link == "shared" else [BUILD / "libshmkit.a"]
+    )
     run(*CXX17, f"-I{HEADER.parent}", HERE / "header.cpp", "-o", tmp_path / "program", *library)
     assert run(tmp_path / "program") == "ok\n"
 
@@ -106,6 +113,7 @@ def test_behaviour(tmp_path: Path, build: str) -> None:
     assert passed and int(passed[1]) == output.count("ok ") >= 30
 
 
+@pytest.mark.timeout(BUILD_LIMIT_S)
 @pytest.mark.parametrize("link", ["shared", "static"])
 def test_program_outside_the_tree(tmp_path: Path, installed: Path, fresh_name: str, link: str) -> None:
     """A user's program: found by pkg-config, started without any path in the environment."""
@@ -127,6 +135,7 @@ def test_program_outside_the_tree(tmp_path: Path, installed: Path, fresh_name: s
     assert run(tmp_path / "program", "read", fresh_name, env={}) == "read: hello from c\nunlinked\n"
 
 
+@pytest.mark.timeout(BUILD_LIMIT_S)
 def test_installation_is_complete_and_says_its_version(installed: Path) -> None:
     files = {str(path.relative_to(installed)) for path in installed.rglob("*") if not path.is_dir()}
     version = re.search(r'SHMKIT_VERSION "(.*)"', HEADER.read_text())[1]
@@ -142,8 +151,10 @@ def test_installation_is_complete_and_says_its_version(installed: Path) -> None:
     assert run("pkg-config", "--modversion", "shmkit", env=environment).strip() == version
 
 
+@pytest.mark.timeout(BUILD_LIMIT_S)
 def test_staged_installation_speaks_of_its_final_place(tmp_path: Path) -> None:
-    run(ROOT / "tools/c-install.sh", "/opt/shmkit", env=os.environ | {"DESTDIR": str(tmp_path)})
+    environment = os.environ | {"DESTDIR": str(tmp_path)}
+    run(ROOT / "tools/c-install.sh", "/opt/shmkit", env=environment, limit_s=BUILD_LIMIT_S)
     staged = tmp_path / "opt/shmkit"
     assert (staged / "lib/libshmkit.so.0").exists()
     text = (staged / "lib/pkgconfig/shmkit.pc").read_text()
