@@ -5,3 +5,11 @@ pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 #[cfg(not(loom))]
 pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Orders everything before against everything after, for the model checker only: it takes a sequentially consistent
+/// access for an acquire-release one, where the machine and the language order all such accesses among themselves.
+#[inline]
+pub fn model_fence() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}

@@ -71,11 +71,17 @@ pub enum ErrorKind {
     Io = 27,
     /// A defect in this library: it stopped before it could do harm.
     Internal = 28,
+    /// The object exists with other parameters than those asked for.
+    ParameterMismatch = 29,
+    /// A participant of the barrier died, or somebody broke it.
+    Broken = 30,
+    /// More than the object's maximum.
+    LimitExceeded = 31,
 }
 
 impl ErrorKind {
     /// Every kind, by number.
-    pub const ALL: [ErrorKind; 28] = [
+    pub const ALL: [ErrorKind; 31] = [
         ErrorKind::NotFound,
         ErrorKind::AlreadyExists,
         ErrorKind::PermissionDenied,
@@ -104,6 +110,9 @@ impl ErrorKind {
         ErrorKind::Unsupported,
         ErrorKind::Io,
         ErrorKind::Internal,
+        ErrorKind::ParameterMismatch,
+        ErrorKind::Broken,
+        ErrorKind::LimitExceeded,
     ];
 
     /// The kind of this number, as it crosses the C ABI.
@@ -133,9 +142,8 @@ impl ErrorKind {
             NotFound => libc::ENOENT,
             AlreadyExists => libc::EEXIST,
             PermissionDenied | ReadOnly => libc::EACCES,
-            InvalidName | InvalidLength | InvalidArgument | OutOfRange | WrongKind | SizeMismatch => {
-                libc::EINVAL
-            }
+            InvalidName | InvalidLength | InvalidArgument | OutOfRange | WrongKind | SizeMismatch
+            | ParameterMismatch => libc::EINVAL,
             BadMagic | VersionMismatch | Corrupted | Truncated => libc::EPROTO,
             NoSpace => libc::ENOSPC,
             OutOfMemory => libc::ENOMEM,
@@ -149,6 +157,8 @@ impl ErrorKind {
             Interrupted => libc::EINTR,
             TooManyAttachments => libc::EUSERS,
             Unsupported => libc::EOPNOTSUPP,
+            Broken => libc::EPIPE,
+            LimitExceeded => libc::EOVERFLOW,
             Io | Internal => libc::EIO,
         }
     }
@@ -235,6 +245,15 @@ impl ErrorKind {
             }
             Io => ("Io", "the system reported an error", "see the errno"),
             Internal => ("Internal", "a defect of this library", "please report it"),
+            ParameterMismatch => (
+                "ParameterMismatch",
+                "exists with other parameters",
+                "ask for the same parameters, or choose another name",
+            ),
+            Broken => ("Broken", "is broken: a participant died", "reset it when the others are in order"),
+            LimitExceeded => {
+                ("LimitExceeded", "would exceed its maximum", "release no more than was acquired")
+            }
         }
     }
 }

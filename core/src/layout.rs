@@ -114,14 +114,198 @@ pub struct LiveHeader {
     pub data_len: AtomicU64,
 }
 
-/// A mutex in shared memory: the guard of a region, or a named object.
-#[repr(C, align(64))]
+/// The owner of a lock, and what people want to know of it.
+#[repr(C)]
 #[derive(Default)]
-pub struct MutexRecord {
-    /// The lock word: owner id, `WORD_WAITERS`, `WORD_DIRTY`.
+pub struct OwnerWord {
+    /// The lock word: owner id and `WORD_` flags.
     pub word: AtomicU32,
     /// How often an owner died inside.
     pub deaths: AtomicU32,
+    /// The last owner that somebody had to wait for.
+    pub noticed_owner: AtomicU32,
+    /// Unused.
+    pub reserved: AtomicU32,
+    /// When somebody first waited for that owner, nanoseconds of CLOCK_MONOTONIC.
+    pub noticed_ns: AtomicU64,
+}
+
+/// A mutex: the guard of a region, or a named object.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct MutexRecord {
+    /// The owner.
+    pub lock: OwnerWord,
+}
+
+/// A reader–writer lock; `slot_count` [`Mark`]s follow it.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct RwLockRecord {
+    /// The writer.
+    pub writer: OwnerWord,
+    /// Changes when the last reader of a process leaves while a writer waits.
+    pub drain: AtomicU32,
+}
+
+/// The reading holds of one slot's owner, alone on a cache line so that readers do not slow each other.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct Mark {
+    /// Generation << 32 | count.
+    pub value: AtomicU64,
+}
+
+/// A signalling semaphore, a condition variable or an event: one word.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct WordRecord {
+    /// What it means is the kind's business.
+    pub word: AtomicU32,
+}
+
+/// A tracked semaphore; `slot_count` marks of 8 bytes follow it.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct TrackedRecord {
+    /// Guards the rest.
+    pub lock: OwnerWord,
+    /// What waiters sleep on.
+    pub signal: AtomicU32,
+    /// All permits there are.
+    pub capacity: AtomicU32,
+    /// Capacity less what the marks hold, as of the last count.
+    pub available: AtomicU32,
+}
+
+/// A barrier; `slot_count` marks of 8 bytes follow it.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct BarrierRecord {
+    /// Guards the rest.
+    pub lock: OwnerWord,
+    /// What waiters sleep on.
+    pub signal: AtomicU32,
+    /// How many must arrive.
+    pub parties: AtomicU32,
+    /// How often all have arrived.
+    pub phase: AtomicU32,
+    /// Odd while the barrier is broken.
+    pub breaks: AtomicU32,
+}
+
+/// An atomic integer that can be waited for.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct AtomicRecord {
+    /// The value, in the low bytes for the smaller type.
+    pub value: AtomicU64,
+    /// What waiters sleep on.
+    pub signal: AtomicU32,
+}
+
+/// The start of an arena: the directory of named objects is the chain of blocks that follows.
+#[repr(C, align(64))]
+pub struct ArenaHeader {
+    /// Held while the chain changes or is searched.
+    pub lock: OwnerWord,
+    /// Bytes of the arena that belong to the chain, this header included; 0 in a new arena. The store that commits a
+    /// block at the end.
+    pub used: AtomicU64,
+}
+
+/// The start of a block of the arena: a named object, or free space.
+///
+/// ```text
+/// header (64) · name · members: one owner id a slot · payload       each part padded to 64 bytes
+/// ```
+#[repr(C, align(64))]
+pub struct ObjectHeader {
+    /// Bytes of the whole block, a multiple of 64. The store that splits or joins free blocks.
+    pub size: AtomicU64,
+    /// [`OBJECT_FREE`] or [`OBJECT_LIVE`]. The store that commits an object in a reused block, and its removal.
+    pub state: AtomicU32,
+    /// An [`ObjectKind`].
+    pub kind: AtomicU32,
+    /// Bytes of the name, which follows the header.
+    pub name_len: AtomicU32,
+    /// Unused.
+    pub reserved: AtomicU32,
+    /// Where the payload begins, bytes from the block's start.
+    pub payload_offset: AtomicU64,
+    /// Bytes of the payload.
+    pub payload_len: AtomicU64,
+    /// What the object was created with; an opener must ask for the same.
+    pub parameters: [AtomicU64; 2],
+}
+
+/// [`ObjectHeader::state`]: free space.
+pub const OBJECT_FREE: u32 = 0;
+/// [`ObjectHeader::state`]: an object.
+pub const OBJECT_LIVE: u32 = 0x0B1E_C7ED;
+
+/// What a named object is.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ObjectKind {
+    /// [`crate::Mutex`].
+    Mutex = 16,
+    /// [`crate::RwLock`].
+    RwLock = 17,
+    /// [`crate::Semaphore`] that anybody may release.
+    Semaphore = 18,
+    /// [`crate::Semaphore`] whose permits come back from the dead.
+    TrackedSemaphore = 19,
+    /// [`crate::Condvar`].
+    Condvar = 20,
+    /// [`crate::Event`].
+    Event = 21,
+    /// [`crate::Barrier`].
+    Barrier = 22,
+    /// [`crate::Atomic`] of `u32`.
+    AtomicU32 = 23,
+    /// [`crate::Atomic`] of `u64`.
+    AtomicU64 = 24,
+    /// [`crate::Atomic`] of `i64`.
+    AtomicI64 = 25,
+}
+
+impl ObjectKind {
+    /// Every kind.
+    pub const ALL: [ObjectKind; 10] = [
+        ObjectKind::Mutex,
+        ObjectKind::RwLock,
+        ObjectKind::Semaphore,
+        ObjectKind::TrackedSemaphore,
+        ObjectKind::Condvar,
+        ObjectKind::Event,
+        ObjectKind::Barrier,
+        ObjectKind::AtomicU32,
+        ObjectKind::AtomicU64,
+        ObjectKind::AtomicI64,
+    ];
+
+    /// The kind of this number.
+    pub fn from_number(number: u32) -> Option<ObjectKind> {
+        Self::ALL.into_iter().find(|kind| *kind as u32 == number)
+    }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ObjectKind::Mutex => "mutex",
+            ObjectKind::RwLock => "rwlock",
+            ObjectKind::Semaphore => "semaphore",
+            ObjectKind::TrackedSemaphore => "tracked semaphore",
+            ObjectKind::Condvar => "condvar",
+            ObjectKind::Event => "event",
+            ObjectKind::Barrier => "barrier",
+            ObjectKind::AtomicU32 => "atomic u32",
+            ObjectKind::AtomicU64 => "atomic u64",
+            ObjectKind::AtomicI64 => "atomic i64",
+        }
+    }
 }
 
 /// One attachment. All but `generation` is for people who look at the region; no decision rests on it.
@@ -139,8 +323,12 @@ pub struct Slot {
     pub pid_namespace: AtomicU64,
     /// When the owner attached, nanoseconds of CLOCK_MONOTONIC.
     pub attached_ns: AtomicU64,
-    /// The first 32 bytes of the owner's command name.
-    pub label: [AtomicU64; 4],
+    /// The owner's command name.
+    pub label: [AtomicU64; 2],
+    /// Offset of the word that a thread of the owner sleeps on, from the region's start; 0 when none does.
+    pub waits_for: AtomicU64,
+    /// When it began to, nanoseconds of CLOCK_MONOTONIC.
+    pub waits_ns: AtomicU64,
 }
 
 /// Offset of the [`LiveHeader`], in bytes.
@@ -159,7 +347,11 @@ const _: () = {
 const _: () = {
     assert!(size_of::<LiveHeader>() == 64 && LIVE_HEADER_OFFSET + 64 <= GUARD_OFFSET);
     assert!(size_of::<MutexRecord>() == 64 && GUARD_OFFSET + 64 <= HEADER_SIZE);
-    assert!(offset_of!(MutexRecord, word) == 0 && offset_of!(MutexRecord, deaths) == 4);
+    assert!(size_of::<OwnerWord>() == 24 && offset_of!(OwnerWord, word) == 0);
+    assert!(size_of::<RwLockRecord>() == 64 && size_of::<Mark>() == 64);
+    assert!(size_of::<WordRecord>() == 64 && size_of::<TrackedRecord>() == 64);
+    assert!(size_of::<BarrierRecord>() == 64 && size_of::<AtomicRecord>() == 64);
+    assert!(size_of::<ArenaHeader>() == 64 && size_of::<ObjectHeader>() == 64);
     assert!(size_of::<Slot>() == SLOT_SIZE && align_of::<Slot>() == 64);
     assert!(offset_of!(Slot, state) == 4 && offset_of!(Slot, label) == 32);
 };

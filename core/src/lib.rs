@@ -29,6 +29,7 @@ mod error;
 mod exports;
 pub mod layout;
 mod mapping;
+mod protocol;
 mod region;
 mod segment;
 mod sync;
@@ -38,7 +39,12 @@ mod view;
 pub use atomic::AtomicU32;
 pub use error::{Error, ErrorKind, Result};
 pub use mapping::{Advice, Flush, MapOptions, Mapping, Protection, Sharing, View};
-pub use region::{LockError, LockResult, Region, RegionGuard, RegionOptions};
+pub use protocol::party::Acquired;
+pub use protocol::wait::Wait;
+pub use region::{LockError, LockGuard, LockResult, Region, RegionGuard, RegionOptions};
 pub use segment::{Location, Segment, SegmentOptions};
-pub use sync::{Acquired, Wait};
+pub use sync::{
+    Atomic, AtomicValue, Barrier, BarrierPassed, Condvar, Event, EventReset, Mutex, MutexGuard, Notified,
+    Permit, ReadGuard, RwLock, Semaphore, SemaphoreKind, SemaphoreOptions, WriteGuard,
+};
 pub use view::{Shared, SharedBytes};

@@ -99,7 +99,7 @@ impl Location {
     }
 }
 
-fn check_name(name: &str, operation: &'static str) -> Result<()> {
+pub(crate) fn check_name(name: &str, operation: &'static str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if name.is_empty() || name.len() > layout::MAX_NAME_LEN || !name.bytes().all(allowed) {
         let shown = name.escape_default().take(64).collect::<String>();

@@ -52,16 +52,30 @@ unsafe impl Sync for SharedBytes<'_> {}
 /// The type consists of atomic integers (or arrays of them) and has no other fields.
 pub unsafe trait Shared {}
 
-// SAFETY: atomic integers only.
-unsafe impl Shared for crate::atomic::AtomicU32 {}
-// SAFETY: atomic integers only.
-unsafe impl Shared for crate::atomic::AtomicU64 {}
-// SAFETY: atomic integers only.
-unsafe impl Shared for layout::LiveHeader {}
-// SAFETY: atomic integers only.
-unsafe impl Shared for layout::MutexRecord {}
-// SAFETY: atomic integers only.
-unsafe impl Shared for layout::Slot {}
+/// Says that types of the layout are [`Shared`].
+macro_rules! shared {
+    ($($type:ty),* $(,)?) => {$(
+        // SAFETY: atomic integers only.
+        unsafe impl Shared for $type {}
+    )*};
+}
+
+shared! {
+    crate::atomic::AtomicU32,
+    crate::atomic::AtomicU64,
+    layout::LiveHeader,
+    layout::Slot,
+    layout::OwnerWord,
+    layout::MutexRecord,
+    layout::RwLockRecord,
+    layout::Mark,
+    layout::WordRecord,
+    layout::TrackedRecord,
+    layout::BarrierRecord,
+    layout::AtomicRecord,
+    layout::ArenaHeader,
+    layout::ObjectHeader,
+}
 
 impl<'a> SharedBytes<'a> {
     /// A bounds-checked window on `len` bytes at `base`.
@@ -134,6 +148,17 @@ impl<'a> SharedBytes<'a> {
         // SAFETY: the range lies within the window, whose bytes are mapped and writable; `from` cannot overlap it,
         // since shared bytes never become a slice.
         unsafe { self.base.add(offset).as_ptr().copy_from_nonoverlapping(from.as_ptr(), from.len()) };
+        Ok(())
+    }
+
+    /// Writes `len` zeros, starting at `offset`.
+    pub fn zero_at(&self, offset: usize, len: usize) -> Result<()> {
+        if !self.writable {
+            return Err(Error::new(ErrorKind::ReadOnly, "write to view", ""));
+        }
+        check_range(offset, len, self.len)?;
+        // SAFETY: the range lies within the window, whose bytes are mapped and writable.
+        unsafe { self.base.add(offset).as_ptr().write_bytes(0, len) };
         Ok(())
     }
 

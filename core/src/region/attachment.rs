@@ -19,23 +19,16 @@ use parking_lot::{Mutex, RwLock};
 
 use super::header::Geometry;
 use crate::atomic::AtomicU32;
-use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, LiveHeader, Slot};
+use crate::protocol::owner::{generation_of, owner_id, short_generation, slot_index};
 use crate::segment::Location;
 use crate::sys::file::ObjectFile;
 use crate::sys::fork::WipedWord;
 use crate::sys::map::Token;
 use crate::sys::{clock, ofd, process};
 use crate::view::SharedBytes;
-
-const GENERATION_MASK: u32 = u32::MAX >> layout::OWNER_GENERATION_SHIFT;
-const SLOT_MASK: u32 = (1 << (layout::OWNER_GENERATION_SHIFT - layout::OWNER_SLOT_SHIFT)) - 1;
-
-/// The owner id of a slot's generation, as it stands in lock words.
-fn owner_id(index: u32, generation: u32) -> u32 {
-    (generation & GENERATION_MASK) << layout::OWNER_GENERATION_SHIFT | (index + 1) << layout::OWNER_SLOT_SHIFT
-}
 
 /// One process's membership of a region.
 pub(crate) struct Attachment {
@@ -44,7 +37,7 @@ pub(crate) struct Attachment {
     location: Location,
     me: WipedWord,
     /// Held by whoever read a non-zero `me`; after fork a child forgets the parent's, whose addresses it does not have.
-    /// Locked only inside [`fork::exclude`].
+    /// Locked only inside [`crate::sys::fork::exclude`].
     token: Mutex<Option<Token>>,
 }
 
@@ -66,14 +59,13 @@ impl Slots<'_> {
 
     /// Whether the owner's slot went to somebody else, which proves it dead.
     pub fn is_replaced(&self, owner: u32) -> bool {
-        self.get(slot_index(owner)).is_some_and(|slot| {
-            slot.generation.load(Acquire) & GENERATION_MASK != owner >> layout::OWNER_GENERATION_SHIFT
-        })
+        self.get(slot_index(owner))
+            .is_some_and(|slot| short_generation(slot.generation.load(Acquire)) != generation_of(owner))
     }
 
     /// Number of slots ever used, never beyond the table.
     pub fn high(&self) -> u32 {
-        self.live.slots_high.load(Acquire).min(self.geometry.slot_count)
+        self.live.slots_high.load(SeqCst).min(self.geometry.slot_count)
     }
 }
 
@@ -96,7 +88,7 @@ impl Attachment {
         self.me.get()
     }
 
-    /// Takes a slot, if this process has none. Call inside [`fork::exclude`]: a child forked between the opening and
+    /// Takes a slot, if this process has none. Call inside [`crate::sys::fork::exclude`]: a child forked between the opening and
     /// the closing of the token's description would keep our lock alive after us.
     pub fn attach(&self, slots: &Slots<'_>) -> Result<u32> {
         let operation = "attach to region";
@@ -133,7 +125,7 @@ impl Attachment {
         Ok(me)
     }
 
-    /// Gives the slot back. Only when nothing is held; call inside [`fork::exclude`].
+    /// Gives the slot back. Only when nothing is held; call inside [`crate::sys::fork::exclude`].
     pub fn detach(&self, slots: &Slots<'_>) {
         let me = self.me.get().swap(0, Relaxed);
         if me == 0 {
@@ -196,16 +188,17 @@ fn take_slot(slots: &Slots<'_>, description: &ObjectFile) -> std::result::Result
         if !ofd::try_lock_byte(description.as_fd(), token_byte(index))? {
             continue;
         }
-        slots.live.slots_high.fetch_max(index + 1, Release);
+        slots.live.slots_high.fetch_max(index + 1, SeqCst);
         let generation = slot.generation.fetch_add(1, Release).wrapping_add(1);
         slot.pid.store(process::pid(), Relaxed);
         slot.pid_namespace.store(process::pid_namespace(), Relaxed);
         slot.attached_ns.store(clock::monotonic_ns(), Relaxed);
-        let mut label = [0; 32];
+        slot.waits_for.store(0, Relaxed);
+        let mut label = [0; 16];
         let name = process::command_name();
         let len = name.len().min(label.len());
         label[..len].copy_from_slice(&name[..len]);
-        for (word, bytes) in slot.label.iter().zip(bytemuck::cast::<_, [u64; 4]>(label)) {
+        for (word, bytes) in slot.label.iter().zip(bytemuck::cast::<_, [u64; 2]>(label)) {
             word.store(bytes, Relaxed);
         }
         slot.state.store(layout::SLOT_LIVE, Release);
@@ -216,28 +209,4 @@ fn take_slot(slots: &Slots<'_>, description: &ObjectFile) -> std::result::Result
 
 fn token_byte(index: u32) -> i64 {
     layout::TOKEN_BASE + i64::from(index)
-}
-
-/// The slot that an owner id names; `u32::MAX` for an id that names nobody.
-fn slot_index(owner: u32) -> u32 {
-    (owner >> layout::OWNER_SLOT_SHIFT & SLOT_MASK).wrapping_sub(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn owner_ids_fit_the_word_and_lead_back() {
-        for index in [0, 1, 127, layout::MAX_SLOT_COUNT - 1] {
-            for generation in [0, 1, GENERATION_MASK, GENERATION_MASK + 1, u32::MAX] {
-                let id = owner_id(index, generation);
-                assert_eq!(id & !layout::WORD_OWNER_MASK, 0, "the flag bits stay free");
-                assert_ne!(id, 0);
-                assert_eq!(slot_index(id), index);
-                assert_eq!(id >> layout::OWNER_GENERATION_SHIFT, generation & GENERATION_MASK);
-            }
-        }
-        assert_eq!(slot_index(0), u32::MAX);
-    }
 }

@@ -1,4 +1,4 @@
-//! The guard of a region, as Rust shows it: a lock whose errors carry what was locked, so that nobody overlooks a death.
+//! Guards, as Rust shows them: a lock whose errors carry what was locked, so that nobody overlooks a death.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,52 +6,90 @@ use std::time::Duration;
 
 use super::Region;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{Acquired, Wait};
+use crate::protocol::party::Acquired;
+use crate::protocol::wait::Wait;
 
-/// The region's lock is held; dropping this gives it back.
+/// A lock that a [`LockGuard`] gives back.
+pub(crate) trait Unlock {
+    /// Gives it back if this process holds it.
+    fn unlock_quietly(&self);
+    /// Says that what it guards is in order again.
+    fn make_consistent(&self) -> Result<()>;
+}
+
+/// A lock is held; dropping this gives it back.
 ///
 /// Ownership is the process's: the guard may move to another thread. In a child forked meanwhile the parent still holds
 /// the lock, and dropping the child's copy does nothing.
 #[must_use = "the lock is given back when the guard is dropped"]
-pub struct RegionGuard<'a> {
-    region: &'a Region,
+#[allow(private_bounds, reason = "only this crate's locks have guards")]
+pub struct LockGuard<'a, L: Unlock> {
+    lock: &'a L,
     owner_died: bool,
 }
 
-impl RegionGuard<'_> {
-    /// Whether an owner died inside before us, and nobody has called [`RegionGuard::make_consistent`] since.
+/// The guard of a region is held.
+pub type RegionGuard<'a> = LockGuard<'a, Region>;
+
+#[allow(private_bounds, reason = "only this crate's locks have guards")]
+impl<'a, L: Unlock> LockGuard<'a, L> {
+    /// The lock was just taken: the guard, inside an error when the last owner died.
+    pub(crate) fn new(lock: &'a L, acquired: Acquired) -> LockResult<LockGuard<'a, L>> {
+        match acquired {
+            Acquired::Clean => Ok(LockGuard { lock, owner_died: false }),
+            Acquired::OwnerDied => Err(LockError::OwnerDied(LockGuard { lock, owner_died: true })),
+        }
+    }
+
+    /// Whether an owner died inside before us, and nobody has called [`LockGuard::make_consistent`] since.
     pub fn owner_died(&self) -> bool {
         self.owner_died
     }
 
-    /// Says that the region's bytes are in order again: the death is no longer reported.
+    /// Says that what the lock guards is in order again: the death is no longer reported.
     pub fn make_consistent(&mut self) -> Result<()> {
-        self.region.make_consistent()?;
+        self.lock.make_consistent()?;
         self.owner_died = false;
         Ok(())
     }
-}
 
-impl Deref for RegionGuard<'_> {
-    type Target = Region;
-
-    fn deref(&self) -> &Region {
-        self.region
+    /// The lock behind the guard.
+    pub(crate) fn lock(&self) -> &'a L {
+        self.lock
     }
 }
 
-impl Drop for RegionGuard<'_> {
+impl<L: Unlock> Deref for LockGuard<'_, L> {
+    type Target = L;
+
+    fn deref(&self) -> &L {
+        self.lock
+    }
+}
+
+impl<L: Unlock> Drop for LockGuard<'_, L> {
+    #[inline]
     fn drop(&mut self) {
-        self.region.release_quietly();
+        self.lock.unlock_quietly();
     }
 }
 
-impl fmt::Debug for RegionGuard<'_> {
+impl<L: Unlock> fmt::Debug for LockGuard<'_, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegionGuard")
-            .field("region", self.region)
-            .field("owner_died", &self.owner_died)
-            .finish()
+        f.debug_struct("LockGuard").field("owner_died", &self.owner_died).finish_non_exhaustive()
+    }
+}
+
+/// The result of trying: nothing, a guard, or a guard inside an error.
+pub(crate) fn try_locked<G>(
+    tried: Result<Option<Acquired>>,
+    guard: impl FnOnce(Acquired) -> LockResult<G>,
+) -> LockResult<Option<G>> {
+    match tried.map_err(LockError::Failed)?.map(guard) {
+        None => Ok(None),
+        Some(Ok(guard)) => Ok(Some(guard)),
+        Some(Err(LockError::OwnerDied(guard))) => Err(LockError::OwnerDied(Some(guard))),
+        Some(Err(LockError::Failed(error))) => Err(LockError::Failed(error)),
     }
 }
 
@@ -118,26 +156,12 @@ impl Region {
     /// Takes the guard, waiting as `wait` says.
     #[inline]
     pub fn lock_with(&self, wait: &Wait) -> LockResult<RegionGuard<'_>> {
-        self.acquire(wait).map_err(LockError::Failed).and_then(|acquired| self.guard(acquired))
+        LockGuard::new(self, self.acquire(wait).map_err(LockError::Failed)?)
     }
 
     /// Takes the guard if nobody holds it; `None` if somebody does.
     #[inline]
     pub fn try_lock(&self) -> LockResult<Option<RegionGuard<'_>>> {
-        match self.try_acquire().map_err(LockError::Failed)? {
-            None => Ok(None),
-            Some(acquired) => match self.guard(acquired) {
-                Ok(guard) => Ok(Some(guard)),
-                Err(LockError::OwnerDied(guard)) => Err(LockError::OwnerDied(Some(guard))),
-                Err(LockError::Failed(error)) => Err(LockError::Failed(error)),
-            },
-        }
-    }
-
-    fn guard(&self, acquired: Acquired) -> LockResult<RegionGuard<'_>> {
-        match acquired {
-            Acquired::Clean => Ok(RegionGuard { region: self, owner_died: false }),
-            Acquired::OwnerDied => Err(LockError::OwnerDied(RegionGuard { region: self, owner_died: true })),
-        }
+        try_locked(self.try_acquire(), |acquired| LockGuard::new(self, acquired))
     }
 }

@@ -47,6 +47,11 @@ impl Geometry {
         map::round_to_pages(end).filter(|&total| total <= 1 << 47)
     }
 
+    /// The arena, from the region's start.
+    pub fn arena(&self) -> std::ops::Range<usize> {
+        self.arena_offset..self.arena_offset + self.arena_len
+    }
+
     /// Where slot `index` is.
     pub fn slot_offset(&self, index: u32) -> usize {
         self.slots_offset + index as usize * layout::SLOT_SIZE

@@ -9,7 +9,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -17,18 +17,21 @@ use nix::sys::mman::ProtFlags;
 use parking_lot::Mutex;
 
 use super::attachment::{Attachment, Slots};
+use super::directory::{self, Place};
 use super::header::{Geometry, flaw_error};
 use crate::atomic::AtomicU32;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{self, LiveHeader, MutexRecord};
+use crate::layout::{self, ArenaHeader, LiveHeader, MutexRecord, OwnerWord};
+use crate::protocol::owner::slot_index;
+use crate::protocol::party::{ALL, Party, Slept};
+use crate::protocol::word;
 use crate::segment::{Location, Segment};
-use crate::sync::mutex;
-use crate::sync::wait::{Party, Slept};
+use crate::sys::clock;
 use crate::sys::file::FileId;
 use crate::sys::fork;
 use crate::sys::futex::{self, Wake};
 use crate::sys::map::{Map, Request};
-use crate::view::{Shared, SharedBytes};
+use crate::view::{Shared, SharedBytes, check_range};
 
 pub(crate) struct Memory {
     map: Map,
@@ -38,8 +41,13 @@ pub(crate) struct Memory {
     data_len: usize,
     /// None: opened for reading, so no lock can be taken.
     attachment: Option<Attachment>,
+    /// Open handles of all kinds, and those of the region itself: with the last of these, nobody could unlock the guard.
+    /// Changed only inside [`fork::exclude`].
     handles: AtomicUsize,
+    regions: AtomicUsize,
     retired: AtomicBool,
+    /// The named objects that this process has open, and how often. Locked only inside [`fork::exclude`].
+    objects: Mutex<Vec<(Place, usize)>>,
 }
 
 /// All open regions of this process. Locked only inside [`fork::exclude`], so that a forked child finds it in order.
@@ -69,7 +77,7 @@ impl Memory {
         let key = (segment.object().id(), segment.is_writable());
         let found = open.iter().find(|(id, writable, _)| (*id, *writable) == key);
         if let Some(memory) = found.and_then(|(_, _, memory)| memory.upgrade()) {
-            memory.handles.fetch_add(1, Ordering::Relaxed);
+            memory.count_region_in();
             return Ok(memory);
         }
         let memory = Arc::new(Memory::map(segment, operation)?);
@@ -80,13 +88,18 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Counts one more handle on memory that has one.
-    pub fn another_handle(self: &Arc<Memory>, operation: &'static str) -> Result<Arc<Memory>> {
+    fn count_region_in(&self) {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+        self.regions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one more region handle on memory that has one.
+    pub fn another_region(self: &Arc<Memory>, operation: &'static str) -> Result<Arc<Memory>> {
         let _no_fork = fork::exclude();
         if self.retired.load(Ordering::SeqCst) {
             return Err(self.error(ErrorKind::Closed, operation));
         }
-        self.handles.fetch_add(1, Ordering::Relaxed);
+        self.count_region_in();
         Ok(Arc::clone(self))
     }
 
@@ -110,7 +123,9 @@ impl Memory {
             data_len: 0,
             attachment,
             handles: AtomicUsize::new(1),
+            regions: AtomicUsize::new(1),
             retired: AtomicBool::new(false),
+            objects: Mutex::new(Vec::new()),
         };
         let live = memory.live();
         let (state, data_len) = (live.state.load(Ordering::Acquire), live.data_len.load(Ordering::Acquire));
@@ -147,19 +162,34 @@ impl Memory {
         (&self.map, self.geometry.data_offset)
     }
 
-    /// The region's guard.
+    /// The whole region.
     #[inline]
-    pub fn guard(&self) -> &MutexRecord {
-        self.record(layout::GUARD_OFFSET)
+    pub fn bytes(&self) -> SharedBytes<'_> {
+        #[allow(unsafe_code)]
+        // SAFETY: the map lives as long as `self`.
+        unsafe {
+            SharedBytes::new(self.map.base(), self.map.len(), self.attachment.is_some())
+        }
+    }
+
+    /// The owner of the region's guard.
+    #[inline]
+    pub fn guard(&self) -> &OwnerWord {
+        &self.header_record::<MutexRecord>(layout::GUARD_OFFSET).lock
     }
 
     fn live(&self) -> &LiveHeader {
-        self.record(layout::LIVE_HEADER_OFFSET)
+        self.header_record(layout::LIVE_HEADER_OFFSET)
+    }
+
+    /// The start of the arena; only of a region that has one.
+    pub fn arena_header(&self) -> Result<&ArenaHeader> {
+        self.record_at(self.geometry.arena_offset)
     }
 
     /// A struct of the header. The offset is a constant of the layout, whose asserts keep it in the header and aligned.
     #[inline]
-    fn record<T: Shared>(&self, offset: usize) -> &T {
+    fn header_record<T: Shared>(&self, offset: usize) -> &T {
         debug_assert!(offset + size_of::<T>() <= layout::HEADER_SIZE);
         #[allow(unsafe_code)]
         // SAFETY: the header is mapped as long as `self`, the offset is aligned and inside, and `T` is atomics only.
@@ -168,11 +198,33 @@ impl Memory {
         }
     }
 
-    pub fn slots(&self) -> Slots<'_> {
+    /// A struct anywhere in the region, checked.
+    pub fn record_at<T: Shared>(&self, offset: usize) -> Result<&T> {
+        let found: *const T = self.bytes().shared::<T>(offset)?;
         #[allow(unsafe_code)]
-        // SAFETY: the map lives as long as `self`.
-        let bytes = unsafe { SharedBytes::new(self.map.base(), self.map.len(), self.attachment.is_some()) };
-        Slots { live: self.live(), geometry: &self.geometry, bytes }
+        // SAFETY: checked by `shared`, and the map lives as long as `self`.
+        Ok(unsafe { &*found })
+    }
+
+    /// Structs anywhere in the region, one after the other, checked.
+    pub fn records_at<T: Shared>(&self, offset: usize, count: usize) -> Result<&[T]> {
+        if count == 0 {
+            return Ok(&[]);
+        }
+        check_range(offset, size_of::<T>().saturating_mul(count), self.map.len())?;
+        let first: *const T = self.record_at::<T>(offset)?;
+        #[allow(unsafe_code)]
+        // SAFETY: the first is in bounds and aligned, the last ends in bounds, and the map lives as long as `self`.
+        Ok(unsafe { std::slice::from_raw_parts(first, count) })
+    }
+
+    /// Where a struct of the region is, from the region's start.
+    pub fn offset_of<T: Shared>(&self, record: &T) -> usize {
+        std::ptr::from_ref(record).addr().wrapping_sub(self.map.base().addr().get())
+    }
+
+    pub fn slots(&self) -> Slots<'_> {
+        Slots { live: self.live(), geometry: &self.geometry, bytes: self.bytes() }
     }
 
     /// This process's owner id, attaching it when it is not: after a fork.
@@ -191,7 +243,58 @@ impl Memory {
         if self.retired.load(Ordering::SeqCst) {
             return Err(self.error(ErrorKind::Closed, operation));
         }
-        attachment.attach(&self.slots())
+        let me = attachment.attach(&self.slots())?;
+        for (place, _) in self.objects.lock().iter() {
+            directory::member_word(self, place, me)?.store(me, Ordering::Release);
+        }
+        Ok(me)
+    }
+
+    /// Notes that this process has a named object open once more. The caller holds the directory's lock, so that nobody
+    /// removes the object before it has a member.
+    pub fn open_object(&self, place: &Place, me: u32) -> Result<()> {
+        let _no_fork = fork::exclude();
+        let mut objects = self.objects.lock();
+        match objects.iter_mut().find(|(open, _)| open.block == place.block) {
+            Some((_, count)) => *count += 1,
+            None => {
+                directory::member_word(self, place, me)?.store(me, Ordering::Release);
+                objects.push((place.clone(), 1));
+            }
+        }
+        self.handles.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Notes that a handle on a named object was closed. `Busy`, and nothing has changed, when it is this process's last
+    /// and `in_use` says that the process still holds something of it. `owner`: as for [`Memory::close_handle`].
+    pub fn close_object(
+        &self,
+        place: &Place,
+        operation: &'static str,
+        owner: Option<usize>,
+        in_use: impl Fn(u32) -> bool,
+    ) -> Result<()> {
+        let no_fork = fork::exclude();
+        let mut objects = self.objects.lock();
+        let me = self.me_if_attached();
+        if let Some(index) = objects.iter().position(|(open, _)| open.block == place.block) {
+            let last = objects[index].1 == 1;
+            if last && me != 0 && in_use(me) {
+                return Err(self.error(ErrorKind::Busy, operation).with_detail("this process holds it"));
+            }
+            objects[index].1 -= 1;
+            if last {
+                objects.remove(index);
+            }
+            if last && me != 0 {
+                // Only our own: corruption may have put somebody else there.
+                let word = directory::member_word(self, place, me)?;
+                let _ = word.compare_exchange(me, 0, Ordering::Release, Ordering::Relaxed);
+            }
+        }
+        drop(objects);
+        self.close_handle(operation, owner, &no_fork)
     }
 
     /// As [`Memory::me`], but 0 for a process that is not attached, and so can hold nothing.
@@ -200,50 +303,62 @@ impl Memory {
         self.attachment.as_ref().map_or(0, Attachment::me)
     }
 
-    pub fn attachment(&self) -> Option<&Attachment> {
-        self.attachment.as_ref()
+    /// Whether it was opened for writing, and so can be attached to.
+    pub fn is_writable(&self) -> bool {
+        self.attachment.is_some()
     }
 
-    /// Counts one handle out; the last one ends this process's use of the region. `Busy`, and nothing has changed, while
-    /// it holds a lock.
-    pub fn close_handle(&self, operation: &'static str) -> Result<()> {
-        let _no_fork = fork::exclude();
-        if self.handles.load(Ordering::Relaxed) > 1 {
-            self.handles.fetch_sub(1, Ordering::Relaxed);
-            return Ok(());
-        }
-        self.retire(operation)?;
-        OPEN.lock().retain(|(id, writable, _)| *id != self.file_id || *writable != self.attachment.is_some());
-        self.handles.store(0, Ordering::Relaxed);
-        Ok(())
+    /// Where this process's owner id is read from.
+    pub fn me_word(&self) -> Option<&AtomicU32> {
+        self.attachment.as_ref().map(Attachment::me_word)
     }
 
-    /// Detaches this process and takes the region from under its addresses.
-    fn retire(&self, operation: &'static str) -> Result<()> {
-        let Some(attachment) = &self.attachment else {
-            return self.map.retire().map_err(|errno| self.system_error(errno, operation));
-        };
-        let me = attachment.me();
-        if me != 0 && mutex::is_held_by(self.guard(), me) {
+    /// Counts one region handle out. `Busy`, and nothing has changed, when it is the last and this process holds the
+    /// guard.
+    pub fn close_region(&self, operation: &'static str) -> Result<()> {
+        let no_fork = fork::exclude();
+        let me = self.me_if_attached();
+        if self.regions.load(Ordering::Relaxed) == 1 && me != 0 && word::is_held_by(self.guard(), me) {
             return Err(self.error(ErrorKind::Busy, operation).with_detail("this process holds its guard"));
         }
-        self.leave(attachment, operation)
+        self.regions.fetch_sub(1, Ordering::Relaxed);
+        self.close_handle(operation, None, &no_fork)
     }
 
-    /// A thread that began to lock before the handle closed may take the guard as long as the map is there. It will find
-    /// the handle closed and want to give the guard back, but perhaps when the map has gone: so we keep a way to the word
-    /// beyond that, and give it back here. Otherwise the next owner would be told of a death that never was.
-    fn leave(&self, attachment: &Attachment, operation: &'static str) -> Result<()> {
+    /// Counts one handle out; the last one ends this process's use of the region. `owner` is where the owner word of what
+    /// the handle led to is, if it has one.
+    fn close_handle(
+        &self,
+        operation: &'static str,
+        owner: Option<usize>,
+        _no_fork: &MutexGuard<'static, ()>,
+    ) -> Result<()> {
+        if self.handles.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return Ok(());
+        }
+        OPEN.lock().retain(|(id, writable, _)| *id != self.file_id || *writable != self.attachment.is_some());
+        match &self.attachment {
+            Some(attachment) => self.leave(attachment, operation, owner),
+            None => self.map.retire().map_err(|errno| self.system_error(errno, operation)),
+        }
+    }
+
+    /// A thread that began to lock before the handle closed may take the word as long as the map is there. It will find
+    /// the handle closed and want to give it back, but perhaps when the map has gone: so we keep a way to the words beyond
+    /// that, and give them back here. Otherwise the next owner would be told of a death that never was.
+    fn leave(&self, attachment: &Attachment, operation: &'static str, owner: Option<usize>) -> Result<()> {
         let fail = |errno| self.system_error(errno, operation);
-        let kept = self.map.alias(self.geometry.arena_offset).map_err(fail)?;
+        let kept = self.map.alias(self.geometry.data_offset).map_err(fail)?;
         self.map.retire().map_err(fail)?;
         self.retired.store(true, Ordering::SeqCst);
         #[allow(unsafe_code)]
         // SAFETY: the alias lives to the end of this function.
         let bytes = unsafe { SharedBytes::new(kept.base, kept.len, true) };
         let me = attachment.me();
-        if me != 0 {
-            mutex::unlock(bytes.shared(layout::GUARD_OFFSET)?, me, self);
+        for word in [Some(layout::GUARD_OFFSET), owner].into_iter().flatten() {
+            if me != 0 {
+                word::unlock(bytes.shared(word)?, me, ALL, self);
+            }
         }
         let live = bytes.shared(layout::LIVE_HEADER_OFFSET)?;
         attachment.detach(&Slots { live, geometry: &self.geometry, bytes: bytes.slice(0..kept.len)? });
@@ -252,6 +367,11 @@ impl Memory {
 
     fn system_error(&self, errno: Errno, operation: &'static str) -> Error {
         Error::from_errno(errno as i32, operation, self.location.display())
+    }
+
+    /// What messages call a named object.
+    pub fn object_name(&self, name: &str) -> String {
+        format!("{}:{name}", self.location.display())
     }
 
     #[cold]
@@ -270,8 +390,26 @@ impl Party for Memory {
         self.slots().is_replaced(owner)
     }
 
+    fn slots_high(&self) -> usize {
+        self.slots().high() as usize
+    }
+
+    fn now_ns(&self) -> u64 {
+        clock::monotonic_ns()
+    }
+
     fn sleep(&self, word: &AtomicU32, expected: u32, at_most: Duration) -> Slept {
-        match futex::wait(word, expected, at_most) {
+        let slots = self.slots();
+        let slot = slots.get(slot_index(self.me_if_attached()));
+        if let Some(slot) = slot {
+            slot.waits_ns.store(clock::monotonic_ns(), Ordering::Relaxed);
+            slot.waits_for.store(self.offset_of(word) as u64, Ordering::Relaxed);
+        }
+        let woken = futex::wait(word, expected, at_most);
+        if let Some(slot) = slot {
+            slot.waits_for.store(0, Ordering::Relaxed);
+        }
+        match woken {
             Wake::Woken | Wake::Changed => Slept::Woken,
             Wake::TimedOut => Slept::TimedOut,
             Wake::Interrupted => Slept::Interrupted,
@@ -330,9 +468,9 @@ mod tests {
         let name = format!("unit-memory-leave-{}", std::process::id());
         let region = Region::create(&name, 64).unwrap();
         let memory = Arc::clone(&region.memory);
-        let attachment = memory.attachment().unwrap();
-        assert_eq!(mutex::try_lock(memory.guard(), attachment.me(), &*memory), Some(Acquired::Clean));
-        memory.leave(attachment, "test").unwrap();
+        let attachment = memory.attachment.as_ref().unwrap();
+        assert_eq!(word::try_lock(memory.guard(), attachment.me(), &*memory), Some(Acquired::Clean));
+        memory.leave(attachment, "test", None).unwrap();
         OPEN.lock().retain(|(id, _, _)| *id != memory.file_id);
 
         let next = Region::open(&name).unwrap();

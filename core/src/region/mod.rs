@@ -6,10 +6,13 @@
 //!   each value is checked before it is used.
 //! - Closing a handle is refused while it has views, and the last handle's while this process holds a lock.
 
-pub(crate) mod attachment;
+mod attachment;
+pub(crate) mod directory;
 mod guard;
 mod header;
+mod lockable;
 mod memory;
+pub(crate) mod object;
 
 use std::fmt;
 use std::ops::RangeBounds;
@@ -19,18 +22,20 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::mman::MsFlags;
 
-pub use guard::{LockError, LockResult, RegionGuard};
+pub use guard::{LockError, LockGuard, LockResult, RegionGuard};
+pub(crate) use guard::{Unlock, try_locked};
 use header::Geometry;
-use memory::Memory;
+pub(crate) use lockable::{Lockable, Operations};
+pub(crate) use memory::Memory;
 
 use crate::atomic::AtomicU32;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exports::Exports;
 use crate::layout;
 use crate::mapping::{Flush, Pinned, View, resolve_range};
+use crate::protocol::party::Acquired;
+use crate::protocol::wait::Wait;
 use crate::segment::{Location, Segment, SegmentOptions};
-use crate::sync::wait::Stop;
-use crate::sync::{Acquired, Wait, mutex};
 use crate::view::{SharedBytes, check_range};
 
 /// Options for a new [`Region`].
@@ -216,7 +221,7 @@ impl Region {
     pub fn try_clone(&self) -> Result<Region> {
         let operation = "clone region";
         self.expect_open(operation)?;
-        let memory = self.memory.another_handle(operation)?;
+        let memory = self.memory.another_region(operation)?;
         Ok(Region { memory, exports: Exports::new(self.is_read_only()) })
     }
 
@@ -233,6 +238,11 @@ impl Region {
     /// Where it lives.
     pub fn location(&self) -> &Location {
         &self.memory.location
+    }
+
+    /// How many processes can be attached at once.
+    pub fn attachment_limit(&self) -> usize {
+        self.memory.geometry.slot_count as usize
     }
 
     /// Drawn at random at creation: another region that later bears the same name has another one.
@@ -370,63 +380,29 @@ impl Region {
     /// Both outcomes hold the lock. Errors: `Timeout`, `Interrupted`, `Closed`, `ReadOnly`, `TooManyAttachments`.
     #[inline]
     pub fn acquire(&self, wait: &Wait) -> Result<Acquired> {
-        let operation = "lock region";
-        let me = self.memory.me(operation)?;
-        match mutex::lock(self.memory.guard(), me, &*self.memory, wait) {
-            Ok(acquired) => self.keep_if_open(acquired, me, operation),
-            Err(Stop::Timeout) => Err(self.memory.error(ErrorKind::Timeout, operation)),
-            Err(Stop::Interrupted) => Err(self.memory.error(ErrorKind::Interrupted, operation)),
-        }
+        self.lockable().acquire(wait)
     }
 
     /// Takes the guard if nobody holds it, without a Rust guard object; `None` if somebody does.
     #[inline]
     pub fn try_acquire(&self) -> Result<Option<Acquired>> {
-        let operation = "lock region";
-        let me = self.memory.me(operation)?;
-        match mutex::try_lock(self.memory.guard(), me, &*self.memory) {
-            Some(acquired) => self.keep_if_open(acquired, me, operation).map(Some),
-            None => self.expect_open(operation).map(|()| None),
-        }
+        self.lockable().try_acquire()
     }
 
     /// Gives the guard back. Errors: `NotOwner`, `Closed`, `ReadOnly`.
     #[inline]
     pub fn release(&self) -> Result<()> {
-        let operation = "unlock region";
-        let me = self.memory.me_if_attached();
-        if me != 0 && mutex::unlock(self.memory.guard(), me, &*self.memory) {
-            return Ok(());
-        }
-        Err(self.not_released(operation))
-    }
-
-    #[cold]
-    fn not_released(&self, operation: &'static str) -> Error {
-        let kind = match () {
-            () if self.is_closed() => ErrorKind::Closed,
-            () if self.is_read_only() => ErrorKind::ReadOnly,
-            () => ErrorKind::NotOwner,
-        };
-        self.memory.error(kind, operation)
+        self.lockable().release()
     }
 
     /// Says that the user bytes are in order again after an owner died. Errors: `NotOwner`, `Closed`, `ReadOnly`.
     pub fn make_consistent(&self) -> Result<()> {
-        let operation = "make region consistent";
-        self.expect_open(operation)?;
-        let me = self.memory.me(operation)?;
-        if mutex::make_consistent(self.memory.guard(), me) {
-            Ok(())
-        } else {
-            Err(self.memory.error(ErrorKind::NotOwner, operation))
-        }
+        self.lockable().make_consistent()
     }
 
     /// Whether anybody holds the guard at this moment, dead or alive.
     pub fn is_locked(&self) -> bool {
-        let word = self.memory.guard().word.load(crate::atomic::Ordering::Relaxed);
-        crate::sync::wait::owner_of(word) != 0
+        self.lockable().is_locked()
     }
 
     /// The guard's lock word and the word with this process's owner id, for languages that take the fast path
@@ -434,8 +410,22 @@ impl Region {
     /// sequentially consistent; everything else goes through [`Region::acquire`] and [`Region::release`]. A value of 0 in
     /// the second means *not attached*. `None` for a read-only region.
     pub fn guard_words(&self) -> Option<(&AtomicU32, &AtomicU32)> {
-        let attachment = self.memory.attachment()?;
-        Some((&self.memory.guard().word, attachment.me_word()))
+        Some((&self.memory.guard().word, self.memory.me_word()?))
+    }
+
+    #[inline]
+    fn lockable(&self) -> Lockable<'_> {
+        Lockable {
+            memory: &self.memory,
+            owner: self.memory.guard(),
+            exports: &self.exports,
+            operations: &Operations {
+                lock: "lock region",
+                unlock: "unlock region",
+                make_consistent: "make region consistent",
+            },
+            name: "",
+        }
     }
 
     /// Ends the use of this handle; repeating it does nothing. The last handle of the process detaches it.
@@ -447,36 +437,29 @@ impl Region {
             self.memory.error(kind, operation).with_detail(format!("{} live views", self.exports.count()))
         })?;
         if first {
-            self.memory.close_handle(operation).inspect_err(|_| self.exports.reopen())?;
+            self.memory.close_region(operation).inspect_err(|_| self.exports.reopen())?;
         }
         Ok(())
     }
 
-    /// A lock taken while another thread closed the handle is no lock: the close may have looked at the word before we
-    /// took it. One of the two sees the other, because both write first and read then. Given back by the id that took
-    /// it: the process may be detached by now, and other threads may wait for what only looks like the lock.
-    #[inline]
-    fn keep_if_open(&self, acquired: Acquired, me: u32, operation: &'static str) -> Result<Acquired> {
-        if self.exports.is_closed() { Err(self.take_back(me, operation)) } else { Ok(acquired) }
-    }
-
-    #[cold]
-    fn take_back(&self, me: u32, operation: &'static str) -> Error {
-        mutex::unlock(self.memory.guard(), me, &*self.memory);
-        self.memory.error(ErrorKind::Closed, operation)
-    }
-
-    #[inline]
-    fn release_quietly(&self) {
-        let me = self.memory.me_if_attached();
-        if me != 0 {
-            mutex::unlock(self.memory.guard(), me, &*self.memory);
-        }
+    /// The memory, for the objects in it.
+    pub(crate) fn memory(&self, operation: &'static str) -> Result<&Arc<Memory>> {
+        self.expect_open(operation).map(|()| &self.memory)
     }
 
     #[inline]
     fn expect_open(&self, operation: &'static str) -> Result<()> {
         if self.exports.is_closed() { Err(self.memory.error(ErrorKind::Closed, operation)) } else { Ok(()) }
+    }
+}
+
+impl Unlock for Region {
+    fn unlock_quietly(&self) {
+        self.lockable().release_quietly();
+    }
+
+    fn make_consistent(&self) -> Result<()> {
+        self.lockable().make_consistent()
     }
 }
 

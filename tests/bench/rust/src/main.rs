@@ -5,6 +5,7 @@
 
 mod copy;
 mod lock;
+mod sync;
 
 use std::time::Instant;
 
@@ -37,6 +38,13 @@ fn main() {
     let wanted = |group: &str| groups.is_empty() || groups.iter().any(|name| name == group);
     if wanted("lock") {
         lock::run();
+        sync::mutex();
+    }
+    if wanted("rwlock") {
+        sync::rwlock();
+    }
+    if wanted("semaphore") {
+        sync::semaphore();
     }
     if wanted("copy") {
         copy::run();

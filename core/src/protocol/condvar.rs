@@ -1,0 +1,48 @@
+//! The condition variable: a [`signal`] word that is watched under the mutex and slept on without it.
+//!
+//! A wake-up may come without a notification, as with every condition variable: wait in a loop that tests the condition.
+
+use super::party::{Acquired, Party};
+use super::signal;
+use super::wait::{Sleeper, Stop, Wait};
+use super::word;
+use crate::atomic::AtomicU32;
+use crate::layout::OwnerWord;
+
+/// How a wait ended; the mutex is held again in any case.
+pub(crate) struct Woken {
+    /// What taking the mutex again reported.
+    pub acquired: Acquired,
+    /// Why the wait ended, when it was not by a notification.
+    pub stop: Option<Stop>,
+}
+
+/// Gives the mutex back, sleeps until notified, and takes the mutex again. `None`: `me` did not hold it.
+pub(crate) fn wait(
+    condvar: &AtomicU32,
+    mutex: &OwnerWord,
+    me: u32,
+    party: &impl Party,
+    wait: &Wait,
+) -> Option<Woken> {
+    if !word::is_held_by(mutex, me) {
+        return None;
+    }
+    // Watched before the mutex is free: whoever changes the condition takes the mutex after us and sees WAITERS.
+    let watched = signal::watch(condvar);
+    word::unlock(mutex, me, 1, party);
+    let mut sleeper = Sleeper::new(wait);
+    let stop = loop {
+        match signal::sleep(condvar, watched, &mut sleeper, party) {
+            Ok(true) => break None,
+            Ok(false) => {}
+            Err(stop) => break Some(stop),
+        }
+    };
+    // The caller was promised the mutex: no deadline and no signal stops this.
+    loop {
+        if let Ok(acquired) = word::lock(mutex, me, party, &Wait::FOREVER) {
+            return Some(Woken { acquired, stop });
+        }
+    }
+}
