@@ -80,6 +80,12 @@ const (
 	ErrIO ErrorKind = C.SHMKIT_IO
 	// A defect in the library: it stopped before it could do harm.
 	ErrInternal ErrorKind = C.SHMKIT_INTERNAL
+	// The object exists with other parameters than those asked for.
+	ErrParameterMismatch ErrorKind = C.SHMKIT_PARAMETER_MISMATCH
+	// A participant of the barrier died, or somebody broke it.
+	ErrBroken ErrorKind = C.SHMKIT_BROKEN
+	// More than the object's maximum.
+	ErrLimitExceeded ErrorKind = C.SHMKIT_LIMIT_EXCEEDED
 )
 
 // Name returns the name that all languages share, for example "NotFound".

@@ -55,7 +55,7 @@ func TestEveryKindOfTheLibraryHasItsSentinel(t *testing.T) {
 	if len(declared) != 0 {
 		t.Errorf("the library has no kinds for %v", declared)
 	}
-	if number != shmkit.ErrInternal+1 {
+	if number != shmkit.ErrLimitExceeded+1 {
 		t.Errorf("the library's list ends before %d", number)
 	}
 }

@@ -68,6 +68,12 @@
 // First bit of an owner id's generation (19 bits).
 #define SHMKIT_OWNER_GENERATION_SHIFT 13
 
+// `ObjectHeader::state`: free space.
+#define SHMKIT_OBJECT_FREE 0
+
+// `ObjectHeader::state`: an object.
+#define SHMKIT_OBJECT_LIVE 186566637
+
 // As a time limit in nanoseconds: wait as long as it takes.
 #define SHMKIT_FOREVER UINT64_MAX
 
@@ -177,12 +183,53 @@ enum shmkit_status_t
     SHMKIT_IO = 27,
     // A defect in this library: it stopped before it could do harm.
     SHMKIT_INTERNAL = 28,
+    // The object exists with other parameters than those asked for.
+    SHMKIT_PARAMETER_MISMATCH = 29,
+    // A participant of the barrier died, or somebody broke it.
+    SHMKIT_BROKEN = 30,
+    // More than the object's maximum.
+    SHMKIT_LIMIT_EXCEEDED = 31,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
 typedef enum shmkit_status_t shmkit_status_t;
 #else
 typedef uint32_t shmkit_status_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What a named object is.
+enum shmkit_object_kind_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // `crate::Mutex`.
+    SHMKIT_OBJECT_KIND_MUTEX = 16,
+    // `crate::RwLock`.
+    SHMKIT_OBJECT_KIND_RW_LOCK = 17,
+    // `crate::Semaphore` that anybody may release.
+    SHMKIT_OBJECT_KIND_SEMAPHORE = 18,
+    // `crate::Semaphore` whose permits come back from the dead.
+    SHMKIT_OBJECT_KIND_TRACKED_SEMAPHORE = 19,
+    // `crate::Condvar`.
+    SHMKIT_OBJECT_KIND_CONDVAR = 20,
+    // `crate::Event`.
+    SHMKIT_OBJECT_KIND_EVENT = 21,
+    // `crate::Barrier`.
+    SHMKIT_OBJECT_KIND_BARRIER = 22,
+    // `crate::Atomic` of `u32`.
+    SHMKIT_OBJECT_KIND_ATOMIC_U32 = 23,
+    // `crate::Atomic` of `u64`.
+    SHMKIT_OBJECT_KIND_ATOMIC_U64 = 24,
+    // `crate::Atomic` of `i64`.
+    SHMKIT_OBJECT_KIND_ATOMIC_I64 = 25,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shmkit_object_kind_t shmkit_object_kind_t;
+#else
+typedef uint32_t shmkit_object_kind_t;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 

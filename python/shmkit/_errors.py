@@ -191,3 +191,21 @@ class InternalError(Error):
     """A defect in this library: it stopped before it could do harm."""
 
     kind = "Internal"
+
+
+class ParameterMismatchError(Error, ValueError):
+    """The object exists with other parameters than those asked for."""
+
+    kind = "ParameterMismatch"
+
+
+class BrokenError(Error, RuntimeError):
+    """A participant of the barrier died, or somebody broke it."""
+
+    kind = "Broken"
+
+
+class LimitExceededError(Error, ValueError):
+    """More than the object's maximum."""
+
+    kind = "LimitExceeded"
