@@ -35,11 +35,12 @@ import (
 // Errors, without the guard: [ErrTimeout] (ctx's deadline), [ErrInterrupted] (ctx was cancelled; it wraps ctx's cause),
 // [ErrClosed], [ErrReadOnly], [ErrTooManyAttachments].
 func (r *Region) Lock(ctx context.Context) error {
-	if !r.takeFree() {
+	me := r.takeFree()
+	if me == 0 {
 		return r.lockSlow(ctx)
 	}
 	if r.closed.Load() {
-		return r.keepIfOpen()
+		return r.keepIfOpen(me)
 	}
 	raceAcquire(r.gate)
 	return nil
@@ -52,9 +53,9 @@ func (r *Region) Lock(ctx context.Context) error {
 //
 // Errors, without the guard: [ErrClosed], [ErrReadOnly], [ErrTooManyAttachments].
 func (r *Region) TryLock() (bool, error) {
-	if r.takeFree() {
+	if me := r.takeFree(); me != 0 {
 		if r.closed.Load() {
-			err := r.keepIfOpen()
+			err := r.keepIfOpen(me)
 			return err == nil, err
 		}
 		raceAcquire(r.gate)
@@ -105,25 +106,32 @@ func (r *Region) Locked() bool {
 	return bool(locked)
 }
 
-// takeFree is the fast path: one compare-and-swap on the shared word, from free to this process's owner id. The id is
-// read each time, because the library clears it when the process detaches.
-func (r *Region) takeFree() bool {
+// takeFree is the fast path: one compare-and-swap on the shared word, from free to this process's owner id. It returns
+// the id that holds the word now, or 0 when it was not taken. The id is read each time, because the library clears it
+// when the process detaches.
+func (r *Region) takeFree() uint32 {
 	word, me := r.word, atomic.LoadUint32(r.me)
 	collectHere()
-	taken := me != 0 && atomic.CompareAndSwapUint32(word, 0, me)
+	if me != 0 && !atomic.CompareAndSwapUint32(word, 0, me) {
+		me = 0
+	}
 	runtime.KeepAlive(r)
-	return taken
+	return me
 }
 
 // keepIfOpen decides about a guard that the fast path took on a handle that Close had marked. Either Close saw the guard
 // taken and took its mark back, or it did not, and a guard on a closed handle is none. The two cannot miss each other:
 // each writes first and then looks at what the other wrote.
-func (r *Region) keepIfOpen() error {
+func (r *Region) keepIfOpen(me uint32) error {
 	if !r.settledClosed() {
 		raceAcquire(r.gate)
 		return nil
 	}
-	C.shmkit_region_unlock(r.native(), nil)
+	if !atomic.CompareAndSwapUint32(r.word, me, 0) && C.shmkit_region_unlock(r.native(), nil) != C.SHMKIT_OK {
+		// The process has detached, and the library gave back what was taken before. What the word is now is a page of
+		// our own, where goroutines that came late wait for each other; they look again within a slice.
+		atomic.AndUint32(r.word, ^uint32(C.SHMKIT_WORD_OWNER_MASK))
+	}
 	return r.refuseLock()
 }
 

@@ -151,6 +151,47 @@ func TestLockDuringClose(t *testing.T) {
 	}
 }
 
+// As above, with the handle that is the process's last: closing it detaches the process. Nobody may hang, and the next
+// one must not be told of a death that never was.
+func TestLockDuringTheLastClose(t *testing.T) {
+	region := newRegion(t, 64)
+	succeed(t, region.Close())
+	for range 1000 {
+		handle, err := shmkit.Open(region.Name())
+		succeed(t, err)
+		if held, err := handle.TryLock(); !held || err != nil {
+			t.Fatalf("the guard stayed behind: %v, %v", held, err)
+		}
+		succeed(t, handle.Unlock())
+		var all sync.WaitGroup
+		for range 3 {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				for {
+					err := handle.Lock(context.Background())
+					if errors.Is(err, shmkit.ErrClosed) {
+						return
+					}
+					if err == nil {
+						err = handle.Unlock()
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}()
+		}
+		err = handle.Close()
+		for errors.Is(err, shmkit.ErrBusy) {
+			err = handle.Close()
+		}
+		succeed(t, err)
+		all.Wait()
+	}
+}
+
 // In one process every lock passes through the same words, so a lost update would show at once.
 func TestGoroutinesExcludeEachOther(t *testing.T) {
 	region := newRegion(t, 64)
