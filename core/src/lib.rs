@@ -41,7 +41,10 @@ pub use error::{Error, ErrorKind, Result};
 pub use mapping::{Advice, Flush, MapOptions, Mapping, Protection, Sharing, View};
 pub use protocol::party::Acquired;
 pub use protocol::wait::Wait;
-pub use region::{LockError, LockGuard, LockResult, Region, RegionGuard, RegionOptions};
+pub use region::{
+    AttachmentStatus, Holder, LockError, LockGuard, LockResult, ObjectStatus, Region, RegionGuard,
+    RegionOptions, RegionStatus, Share,
+};
 pub use segment::{Location, Segment, SegmentOptions};
 pub use sync::{
     Atomic, AtomicValue, Barrier, BarrierPassed, Condvar, Event, EventReset, Mutex, MutexGuard, Notified,

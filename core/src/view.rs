@@ -175,6 +175,13 @@ impl<'a> SharedBytes<'a> {
         Ok(unsafe { place.as_ref() })
     }
 
+    /// As [`SharedBytes::shared`], also from a read-only window: there the caller only loads.
+    pub(crate) fn record<T: Shared>(&self, offset: usize) -> Result<&T> {
+        let place = self.place::<T>(offset)?;
+        // SAFETY: as above. A load of at most 8 bytes never writes.
+        Ok(unsafe { place.as_ref() })
+    }
+
     #[inline]
     fn place<T: Shared>(&self, offset: usize) -> Result<NonNull<T>> {
         check_range(offset, size_of::<T>(), self.len)?;

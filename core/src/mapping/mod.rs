@@ -183,7 +183,9 @@ impl Mapping {
     fn sync(&self, range: impl RangeBounds<usize>, flush: Flush, extra: MsFlags) -> Result<()> {
         let operation = "flush mapping";
         let (offset, len) = self.resolve(operation, range)?;
-        let _open = self.held_open(operation)?;
+        // Not kept open while the disk works, which may take seconds: a child forked meanwhile would find the lock held for
+        // ever. A close that comes in between leaves the addresses taken, and there is nothing to flush then.
+        drop(self.held_open(operation)?);
         self.map.sync(offset, len, flush.flags() | extra).map_err(|errno| match errno {
             Errno::EBUSY => self.error(ErrorKind::Busy, operation),
             errno => self.system_error(errno, operation),

@@ -54,7 +54,7 @@ impl Slots<'_> {
         if index >= self.geometry.slot_count {
             return None;
         }
-        self.bytes.shared(self.geometry.slot_offset(index)).ok()
+        self.bytes.record(self.geometry.slot_offset(index)).ok()
     }
 
     /// Whether the owner's slot went to somebody else, which proves it dead.
@@ -146,8 +146,8 @@ impl Attachment {
             && (slots.is_replaced(owner) || !self.is_locked(slot_index(owner)))
     }
 
-    /// Whether the kernel still holds a lock for this slot. When in doubt: yes.
-    fn is_locked(&self, index: u32) -> bool {
+    /// Whether the kernel holds a lock for this slot: somebody lives there. When in doubt: yes.
+    pub fn is_locked(&self, index: u32) -> bool {
         let object = self.object.read();
         if ofd::is_locked_elsewhere(object.as_fd(), token_byte(index)) != Ok(false) {
             return true;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
 
+use bytemuck::Zeroable;
 use nix::errno::Errno;
 use nix::sys::mman::ProtFlags;
 use parking_lot::Mutex;
@@ -21,7 +22,7 @@ use super::directory::{self, Place};
 use super::header::{Geometry, flaw_error};
 use crate::atomic::AtomicU32;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{self, ArenaHeader, LiveHeader, MutexRecord, OwnerWord};
+use crate::layout::{self, FixedHeader, LiveHeader, MutexRecord, OwnerWord};
 use crate::protocol::owner::slot_index;
 use crate::protocol::party::{ALL, Party, Slept};
 use crate::protocol::word;
@@ -39,8 +40,9 @@ pub(crate) struct Memory {
     pub location: Location,
     file_id: FileId,
     data_len: usize,
-    /// None: opened for reading, so no lock can be taken.
-    attachment: Option<Attachment>,
+    /// Opened for reading only, this process is never attached: no lock can be taken.
+    writable: bool,
+    attachment: Attachment,
     /// Open handles of all kinds, and those of the region itself: with the last of these, nobody could unlock the guard.
     /// Changed only inside [`fork::exclude`].
     handles: AtomicUsize,
@@ -81,8 +83,8 @@ impl Memory {
             return Ok(memory);
         }
         let memory = Arc::new(Memory::map(segment, operation)?);
-        if let Some(attachment) = &memory.attachment {
-            attachment.attach(&memory.slots())?;
+        if memory.writable {
+            memory.attachment.attach(&memory.slots())?;
         }
         open.push((key.0, key.1, Arc::downgrade(&memory)));
         Ok(memory)
@@ -114,13 +116,14 @@ impl Memory {
         let map = map_all(&segment, &geometry, writable, operation)?;
         let (file, location) = segment.into_parts();
         let file_id = file.id();
-        let attachment = if writable { Some(Attachment::new(file, location.clone())?) } else { None };
+        let attachment = Attachment::new(file, location.clone())?;
         let mut memory = Memory {
             map,
             geometry,
             location,
             file_id,
             data_len: 0,
+            writable,
             attachment,
             handles: AtomicUsize::new(1),
             regions: AtomicUsize::new(1),
@@ -149,11 +152,7 @@ impl Memory {
         #[allow(unsafe_code)]
         // SAFETY: the geometry was checked to lie within the map, which lives as long as `self`.
         unsafe {
-            SharedBytes::new(
-                self.map.base().add(self.geometry.data_offset),
-                self.data_len,
-                self.attachment.is_some(),
-            )
+            SharedBytes::new(self.map.base().add(self.geometry.data_offset), self.data_len, self.writable)
         }
     }
 
@@ -168,7 +167,7 @@ impl Memory {
         #[allow(unsafe_code)]
         // SAFETY: the map lives as long as `self`.
         unsafe {
-            SharedBytes::new(self.map.base(), self.map.len(), self.attachment.is_some())
+            SharedBytes::new(self.map.base(), self.map.len(), self.writable)
         }
     }
 
@@ -180,11 +179,6 @@ impl Memory {
 
     fn live(&self) -> &LiveHeader {
         self.header_record(layout::LIVE_HEADER_OFFSET)
-    }
-
-    /// The start of the arena; only of a region that has one.
-    pub fn arena_header(&self) -> Result<&ArenaHeader> {
-        self.record_at(self.geometry.arena_offset)
     }
 
     /// A struct of the header. The offset is a constant of the layout, whose asserts keep it in the header and aligned.
@@ -200,9 +194,9 @@ impl Memory {
 
     /// A struct anywhere in the region, checked.
     pub fn record_at<T: Shared>(&self, offset: usize) -> Result<&T> {
-        let found: *const T = self.bytes().shared::<T>(offset)?;
+        let found: *const T = self.bytes().record::<T>(offset)?;
         #[allow(unsafe_code)]
-        // SAFETY: checked by `shared`, and the map lives as long as `self`.
+        // SAFETY: checked by `record`, and the map lives as long as `self`.
         Ok(unsafe { &*found })
     }
 
@@ -223,6 +217,18 @@ impl Memory {
         std::ptr::from_ref(record).addr().wrapping_sub(self.map.base().addr().get())
     }
 
+    /// The fixed header as it is now: for people, not to be trusted.
+    pub fn fixed_header(&self) -> Result<FixedHeader> {
+        let mut header = FixedHeader::zeroed();
+        self.bytes().read_at(0, bytemuck::bytes_of_mut(&mut header))?;
+        Ok(header)
+    }
+
+    /// Whether the kernel says that somebody is attached under this slot.
+    pub fn is_slot_live(&self, index: u32) -> bool {
+        self.attachment.is_locked(index)
+    }
+
     pub fn slots(&self) -> Slots<'_> {
         Slots { live: self.live(), geometry: &self.geometry, bytes: self.bytes() }
     }
@@ -230,20 +236,22 @@ impl Memory {
     /// This process's owner id, attaching it when it is not: after a fork.
     #[inline]
     pub fn me(&self, operation: &'static str) -> Result<u32> {
-        match &self.attachment {
-            Some(attachment) if attachment.me() != 0 => Ok(attachment.me()),
-            other => self.attach_again(other.as_ref(), operation),
+        match self.attachment.me() {
+            0 => self.attach_again(operation),
+            me => Ok(me),
         }
     }
 
     #[cold]
-    fn attach_again(&self, attachment: Option<&Attachment>, operation: &'static str) -> Result<u32> {
-        let attachment = attachment.ok_or_else(|| self.error(ErrorKind::ReadOnly, operation))?;
+    fn attach_again(&self, operation: &'static str) -> Result<u32> {
+        if !self.writable {
+            return Err(self.error(ErrorKind::ReadOnly, operation));
+        }
         let _no_fork = fork::exclude();
         if self.retired.load(Ordering::SeqCst) {
             return Err(self.error(ErrorKind::Closed, operation));
         }
-        let me = attachment.attach(&self.slots())?;
+        let me = self.attachment.attach(&self.slots())?;
         for (place, _) in self.objects.lock().iter() {
             directory::member_word(self, place, me)?.store(me, Ordering::Release);
         }
@@ -300,17 +308,17 @@ impl Memory {
     /// As [`Memory::me`], but 0 for a process that is not attached, and so can hold nothing.
     #[inline]
     pub fn me_if_attached(&self) -> u32 {
-        self.attachment.as_ref().map_or(0, Attachment::me)
+        self.attachment.me()
     }
 
     /// Whether it was opened for writing, and so can be attached to.
     pub fn is_writable(&self) -> bool {
-        self.attachment.is_some()
+        self.writable
     }
 
     /// Where this process's owner id is read from.
     pub fn me_word(&self) -> Option<&AtomicU32> {
-        self.attachment.as_ref().map(Attachment::me_word)
+        self.writable.then(|| self.attachment.me_word())
     }
 
     /// Counts one region handle out. `Busy`, and nothing has changed, when it is the last and this process holds the
@@ -336,17 +344,17 @@ impl Memory {
         if self.handles.fetch_sub(1, Ordering::Relaxed) > 1 {
             return Ok(());
         }
-        OPEN.lock().retain(|(id, writable, _)| *id != self.file_id || *writable != self.attachment.is_some());
-        match &self.attachment {
-            Some(attachment) => self.leave(attachment, operation, owner),
-            None => self.map.retire().map_err(|errno| self.system_error(errno, operation)),
+        OPEN.lock().retain(|(id, writable, _)| *id != self.file_id || *writable != self.writable);
+        if self.writable {
+            return self.leave(operation, owner);
         }
+        self.map.retire().map_err(|errno| self.system_error(errno, operation))
     }
 
     /// A thread that began to lock before the handle closed may take the word as long as the map is there. It will find
     /// the handle closed and want to give it back, but perhaps when the map has gone: so we keep a way to the words beyond
     /// that, and give them back here. Otherwise the next owner would be told of a death that never was.
-    fn leave(&self, attachment: &Attachment, operation: &'static str, owner: Option<usize>) -> Result<()> {
+    fn leave(&self, operation: &'static str, owner: Option<usize>) -> Result<()> {
         let fail = |errno| self.system_error(errno, operation);
         let kept = self.map.alias(self.geometry.data_offset).map_err(fail)?;
         self.map.retire().map_err(fail)?;
@@ -354,14 +362,14 @@ impl Memory {
         #[allow(unsafe_code)]
         // SAFETY: the alias lives to the end of this function.
         let bytes = unsafe { SharedBytes::new(kept.base, kept.len, true) };
-        let me = attachment.me();
+        let me = self.attachment.me();
         for word in [Some(layout::GUARD_OFFSET), owner].into_iter().flatten() {
             if me != 0 {
                 word::unlock(bytes.shared(word)?, me, ALL, self);
             }
         }
         let live = bytes.shared(layout::LIVE_HEADER_OFFSET)?;
-        attachment.detach(&Slots { live, geometry: &self.geometry, bytes: bytes.slice(0..kept.len)? });
+        self.attachment.detach(&Slots { live, geometry: &self.geometry, bytes: bytes.slice(0..kept.len)? });
         Ok(())
     }
 
@@ -383,7 +391,7 @@ impl Memory {
 /// How the locks of the region sleep, wake and learn who lives.
 impl Party for Memory {
     fn is_dead(&self, owner: u32) -> bool {
-        self.attachment.as_ref().is_some_and(|attachment| attachment.is_dead(&self.slots(), owner))
+        self.attachment.is_dead(&self.slots(), owner)
     }
 
     fn is_replaced(&self, owner: u32) -> bool {
@@ -468,9 +476,9 @@ mod tests {
         let name = format!("unit-memory-leave-{}", std::process::id());
         let region = Region::create(&name, 64).unwrap();
         let memory = Arc::clone(&region.memory);
-        let attachment = memory.attachment.as_ref().unwrap();
-        assert_eq!(word::try_lock(memory.guard(), attachment.me(), &*memory), Some(Acquired::Clean));
-        memory.leave(attachment, "test", None).unwrap();
+        let me = memory.attachment.me();
+        assert_eq!(word::try_lock(memory.guard(), me, &*memory), Some(Acquired::Clean));
+        memory.leave("test", None).unwrap();
         OPEN.lock().retain(|(id, _, _)| *id != memory.file_id);
 
         let next = Region::open(&name).unwrap();

@@ -7,9 +7,11 @@
 //! - Closing a handle is refused while it has views, and the last handle's while this process holds a lock.
 
 mod attachment;
+mod chain;
 pub(crate) mod directory;
 mod guard;
 mod header;
+mod inspect;
 mod lockable;
 mod memory;
 pub(crate) mod object;
@@ -25,6 +27,7 @@ use nix::sys::mman::MsFlags;
 pub use guard::{LockError, LockGuard, LockResult, RegionGuard};
 pub(crate) use guard::{Unlock, try_locked};
 use header::Geometry;
+pub use inspect::{AttachmentStatus, Holder, ObjectStatus, RegionStatus, Share};
 pub(crate) use lockable::{Lockable, Operations};
 pub(crate) use memory::Memory;
 

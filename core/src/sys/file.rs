@@ -201,3 +201,12 @@ pub fn sync_directory_of(path: &Path) -> SysResult<()> {
 pub fn unlink(path: &Path) -> SysResult<()> {
     nix::unistd::unlink(path)
 }
+
+/// What follows `prefix` in the names of a directory, in order.
+pub fn names_with_prefix(directory: &Path, prefix: &str) -> SysResult<Vec<String>> {
+    let entries = from_io(std::fs::read_dir(directory))?;
+    let strip = |name: std::ffi::OsString| Some(name.to_str()?.strip_prefix(prefix)?.to_owned());
+    let mut names: Vec<String> = entries.filter_map(|entry| strip(entry.ok()?.file_name())).collect();
+    names.sort();
+    Ok(names)
+}
