@@ -47,7 +47,7 @@ pub use region::{
 };
 pub use segment::{Location, Segment, SegmentOptions};
 pub use sync::{
-    Atomic, AtomicValue, Barrier, BarrierPassed, Condvar, Event, EventReset, Mutex, MutexGuard, Notified,
-    Permit, ReadGuard, RwLock, Semaphore, SemaphoreKind, SemaphoreOptions, WriteGuard,
+    Atomic, AtomicValue, Barrier, BarrierPassed, Condvar, Event, EventReset, EventSeen, Mutex, MutexGuard,
+    Notified, Permit, ReadGuard, RwLock, Semaphore, SemaphoreKind, SemaphoreOptions, Watched, WriteGuard,
 };
 pub use view::{Shared, SharedBytes};

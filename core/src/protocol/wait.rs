@@ -20,11 +20,13 @@ pub struct Wait {
     /// CLOCK_MONOTONIC, nanoseconds; `u64::MAX` is never.
     deadline_ns: u64,
     interruptible: bool,
+    /// A function, and the number that it is called with.
+    unless: Option<(fn(usize) -> bool, usize)>,
 }
 
 impl Wait {
     /// Waits as long as it takes.
-    pub const FOREVER: Wait = Wait { deadline_ns: u64::MAX, interruptible: false };
+    pub const FOREVER: Wait = Wait { deadline_ns: u64::MAX, interruptible: false, unless: None };
 
     /// [`Wait::FOREVER`], to be changed.
     pub const fn forever() -> Wait {
@@ -35,7 +37,7 @@ impl Wait {
     pub fn timeout(timeout: Duration) -> Wait {
         let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         let deadline_ns = crate::sys::clock::monotonic_ns().saturating_add(timeout_ns);
-        Wait { deadline_ns, interruptible: false }
+        Wait { deadline_ns, ..Wait::FOREVER }
     }
 
     /// Also ends, with `Interrupted`, when a signal handler ran while this thread slept. A signal that came just before
@@ -43,6 +45,17 @@ impl Wait {
     #[must_use]
     pub const fn interruptible(mut self) -> Wait {
         self.interruptible = true;
+        self
+    }
+
+    /// Also ends, with `Interrupted`, when `stop` says so. It is called with `context` when a sleep ends without what was
+    /// waited for: when a signal handler ran in this thread, and at least every 16 ms.
+    ///
+    /// For languages that look after signals or cancellation while they wait: a wait cut into slices would do it too, but
+    /// between two slices a waiter is none, and what happens then passes it by.
+    #[must_use]
+    pub const fn unless(mut self, stop: fn(usize) -> bool, context: usize) -> Wait {
+        self.unless = Some((stop, context));
         self
     }
 }
@@ -85,7 +98,11 @@ impl<'a> Sleeper<'a> {
                 left => self.slice.min(Duration::from_nanos(left)),
             },
         };
-        match party.sleep(word, expected, at_most) {
+        let slept = party.sleep(word, expected, at_most);
+        if slept != Slept::Woken && self.wait.unless.is_some_and(|(stop, context)| stop(context)) {
+            return Err(Stop::Interrupted);
+        }
+        match slept {
             Slept::Interrupted if self.wait.interruptible => Err(Stop::Interrupted),
             Slept::TimedOut => {
                 self.slice = (self.slice * 2).min(Self::LAST);
@@ -93,5 +110,47 @@ impl<'a> Sleeper<'a> {
             }
             Slept::Woken | Slept::Interrupted => Ok(false),
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::atomic::Ordering::Relaxed;
+
+    /// Its sleeps end as the word that they sleep on says.
+    struct Scripted;
+
+    impl Party for Scripted {
+        fn sleep(&self, word: &AtomicU32, _: u32, _: Duration) -> Slept {
+            [Slept::Woken, Slept::TimedOut, Slept::Interrupted][word.load(Relaxed) as usize]
+        }
+        fn is_dead(&self, _: u32) -> bool {
+            false
+        }
+        fn is_replaced(&self, _: u32) -> bool {
+            false
+        }
+        fn slots_high(&self) -> usize {
+            0
+        }
+        fn now_ns(&self) -> u64 {
+            0
+        }
+        fn wake(&self, _: &AtomicU32, _: i32) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn a_waiter_that_is_told_to_stop_stops_unless_it_was_woken() {
+        let sleep = |slept, wait: &Wait| Sleeper::new(wait).sleep(&Scripted, &AtomicU32::new(slept), slept);
+        let told = |answer| Wait::forever().unless(|context| context == 7, answer);
+        assert_eq!(sleep(0, &told(7)), Ok(false), "what it waited for may be there");
+        assert_eq!(sleep(1, &told(7)), Err(Stop::Interrupted));
+        assert_eq!(sleep(2, &told(7)), Err(Stop::Interrupted));
+        assert_eq!(sleep(1, &told(8)), Ok(true));
+        assert_eq!(sleep(2, &told(8)), Ok(false), "a signal alone does not stop it");
+        assert_eq!(sleep(2, &told(8).interruptible()), Err(Stop::Interrupted));
     }
 }

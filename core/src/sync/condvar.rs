@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::mutex::{Mutex, MutexGuard};
+use crate::atomic::AtomicU32;
 use crate::error::{ErrorKind, Result};
 use crate::layout::{ObjectKind, WordRecord};
 use crate::protocol::condvar::{self, Woken};
 use crate::protocol::party::Acquired;
 use crate::protocol::signal;
-use crate::protocol::wait::{Stop, Wait};
+use crate::protocol::wait::{Sleeper, Stop, Wait};
+use crate::protocol::word;
 use crate::region::object::{Object, Shape};
 use crate::region::{LockError, LockGuard, LockResult, Region};
 
@@ -41,6 +43,12 @@ pub enum Notified {
     /// The time passed, or a signal handler ran.
     No(ErrorKind),
 }
+
+/// What a condition variable looked like when a wait began.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched(u32);
+
+const WAIT: &str = "wait on condvar";
 
 impl Region {
     /// The condition variable of this name, created when it is missing.
@@ -100,18 +108,51 @@ impl Condvar {
     /// Errors: `NotOwner` (this process does not hold the mutex), `InvalidArgument` (the mutex is of another region),
     /// `Closed`.
     pub fn wait_raw(&self, mutex: &Mutex, wait: &Wait) -> Result<(Acquired, Notified)> {
-        let operation = "wait on condvar";
-        let me = self.0.me(operation)?;
+        let me = self.me_beside(mutex)?;
         let other = mutex.object();
-        if !std::ptr::eq(self.0.memory(), other.memory()) {
+        let Woken { acquired, stop } = condvar::wait(&self.0.word, &other.lock, me, self.0.memory(), wait)
+            .ok_or_else(|| other.error(ErrorKind::NotOwner, WAIT))?;
+        Ok((acquired, stop.map_or(Notified::Yes, |stop: Stop| Notified::No(stop.into()))))
+    }
+
+    /// The first step of a wait, for languages that take the mutex again in their own way: call this while the mutex is
+    /// held, give the mutex back, [`Condvar::sleep`], take the mutex. Changes nothing if nothing follows.
+    ///
+    /// Errors: as [`Condvar::wait_raw`].
+    pub fn watch(&self, mutex: &Mutex) -> Result<Watched> {
+        let me = self.me_beside(mutex)?;
+        let other = mutex.object();
+        if !word::is_held_by(&other.lock, me) {
+            return Err(other.error(ErrorKind::NotOwner, WAIT));
+        }
+        Ok(Watched(signal::watch(&self.0.word)))
+    }
+
+    /// Sleeps until there was a notification since the call of [`Condvar::watch`].
+    ///
+    /// Errors: `Timeout`, `Interrupted`, `Closed`.
+    pub fn sleep(&self, watched: Watched, wait: &Wait) -> Result<()> {
+        self.0.expect_open(WAIT)?;
+        let mut sleeper = Sleeper::new(wait);
+        loop {
+            match signal::sleep(&self.0.word, watched.0, &mut sleeper, self.0.memory()) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(stop) => return Err(self.0.error(stop.into(), WAIT)),
+            }
+        }
+    }
+
+    /// This process's owner id, for a wait with a mutex that must be of the same region.
+    fn me_beside(&self, mutex: &Mutex) -> Result<u32> {
+        let me = self.0.me(WAIT)?;
+        if !std::ptr::eq(self.0.memory(), mutex.object().memory()) {
             return Err(self
                 .0
-                .error(ErrorKind::InvalidArgument, operation)
+                .error(ErrorKind::InvalidArgument, WAIT)
                 .with_detail("the mutex belongs to another region"));
         }
-        let Woken { acquired, stop } = condvar::wait(&self.0.word, &other.lock, me, self.0.memory(), wait)
-            .ok_or_else(|| other.error(ErrorKind::NotOwner, operation))?;
-        Ok((acquired, stop.map_or(Notified::Yes, |stop: Stop| Notified::No(stop.into()))))
+        Ok(me)
     }
 
     /// Wakes one waiter. Call it with the mutex held, or after it was held for the change.
@@ -128,6 +169,12 @@ impl Condvar {
         self.0.expect_open("notify condvar")?;
         signal::notify(&self.0.word, true, self.0.memory());
         Ok(())
+    }
+
+    /// The condition variable's word, for languages that look themselves whether somebody waits: while `WORD_WAITERS` is
+    /// not set, a notification does nothing.
+    pub fn word(&self) -> &AtomicU32 {
+        &self.0.word
     }
 
     /// The name in its region.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::atomic::AtomicU32;
+use crate::atomic::Ordering::Relaxed;
 use crate::error::Result;
 use crate::layout::{ObjectKind, WordRecord};
 use crate::protocol::event;
@@ -20,11 +22,22 @@ pub enum EventReset {
     Automatic = 1,
 }
 
+impl EventReset {
+    /// The one of this number, as it crosses the C ABI.
+    pub fn from_number(number: u32) -> Option<EventReset> {
+        [EventReset::Manual, EventReset::Automatic].into_iter().find(|known| *known as u32 == number)
+    }
+}
+
 /// An event in a region.
 pub struct Event {
     object: Object<WordRecord>,
     automatic: bool,
 }
+
+/// What an event looked like when a wait began.
+#[derive(Clone, Copy, Debug)]
+pub struct EventSeen(u32);
 
 impl Region {
     /// The event of this name, created (not set) when it is missing.
@@ -70,6 +83,21 @@ impl Event {
             .map_err(|stop| self.object.error(stop.into(), WAIT))
     }
 
+    /// What the event looks like now, for a wait in several steps: [`Event::wait_since`].
+    #[inline]
+    pub fn look(&self) -> Result<EventSeen> {
+        self.object.expect_open(WAIT)?;
+        Ok(EventSeen(self.object.word.load(Relaxed)))
+    }
+
+    /// As [`Event::wait`], for a waiter that began with [`Event::look`]: a manual event that was set and reset again since
+    /// then lets it pass.
+    pub fn wait_since(&self, seen: EventSeen, wait: &Wait) -> Result<()> {
+        self.object.expect_open(WAIT)?;
+        event::wait_since(&self.object.word, seen.0, self.automatic, self.object.memory(), wait)
+            .map_err(|stop| self.object.error(stop.into(), WAIT))
+    }
+
     /// Waits at most this long; else `Timeout`.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
         self.wait(&Wait::timeout(timeout))
@@ -79,6 +107,13 @@ impl Event {
     pub fn try_wait(&self) -> Result<bool> {
         self.object.expect_open(WAIT)?;
         Ok(event::try_wait(&self.object.word, self.automatic))
+    }
+
+    /// The event's word, for languages that take the fast path themselves: the event is set while `EVENT_SET` is; a set
+    /// is a compare-and-swap to the word plus `EVENT_STEP` with `EVENT_SET`, while nobody waits; everything else goes
+    /// through the library.
+    pub fn word(&self) -> &AtomicU32 {
+        &self.object.word
     }
 
     /// What takes the flag away.

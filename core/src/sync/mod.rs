@@ -13,8 +13,8 @@ mod semaphore;
 
 pub use atomic::{Atomic, AtomicValue};
 pub use barrier::{Barrier, BarrierPassed};
-pub use condvar::{Condvar, Notified};
-pub use event::{Event, EventReset};
+pub use condvar::{Condvar, Notified, Watched};
+pub use event::{Event, EventReset, EventSeen};
 pub use mutex::{Mutex, MutexGuard};
 pub use rwlock::{ReadGuard, RwLock, WriteGuard};
 pub use semaphore::{Permit, Semaphore, SemaphoreKind, SemaphoreOptions};

@@ -261,6 +261,29 @@ fn a_condvar_wakes_across_processes_and_times_out() {
 }
 
 #[test]
+fn a_wait_in_steps_misses_nothing_between_them() {
+    let name = Name::new("steps");
+    let region = region(&name);
+    let (mutex, changed) = (region.mutex("m").unwrap(), region.condvar("c").unwrap());
+    assert_eq!(kind(changed.watch(&mutex)), ErrorKind::NotOwner);
+    let guard = mutex.lock().unwrap();
+    let watched = changed.watch(&mutex).unwrap();
+    drop(guard);
+    assert_eq!(kind(changed.sleep(watched, &Wait::timeout(Duration::ZERO))), ErrorKind::Timeout);
+    changed.notify_one().unwrap();
+    changed.sleep(watched, &bounded()).unwrap();
+
+    let event = region.event("e", EventReset::Manual).unwrap();
+    let seen = event.look().unwrap();
+    assert_eq!(kind(event.wait_since(seen, &Wait::timeout(Duration::ZERO))), ErrorKind::Timeout);
+    event.set().unwrap();
+    event.reset().unwrap();
+    event.wait_since(seen, &bounded()).unwrap();
+    let seen = event.look().unwrap();
+    assert_eq!(kind(event.wait_since(seen, &Wait::timeout(Duration::ZERO))), ErrorKind::Timeout);
+}
+
+#[test]
 fn an_event_lets_all_or_one_through() {
     let name = Name::new("event");
     let region = region(&name);
