@@ -57,7 +57,7 @@ pub enum ErrorKind {
     OwnerDied = 20,
     /// The time limit passed.
     Timeout = 21,
-    /// The lock is held by somebody else, and waiting was not asked for.
+    /// What was asked for is not free, and waiting was not asked for.
     WouldBlock = 22,
     /// This process does not hold the lock.
     NotOwner = 23,
@@ -230,7 +230,7 @@ impl ErrorKind {
                 "repair what the lock guards, then call make_consistent",
             ),
             Timeout => ("Timeout", "the time limit passed", "wait longer, or find out who holds it"),
-            WouldBlock => ("WouldBlock", "is held by somebody else", "wait for it, or try again later"),
+            WouldBlock => ("WouldBlock", "is not free", "wait for it, or try again later"),
             NotOwner => {
                 ("NotOwner", "this process does not hold the lock", "unlock only what this process locked")
             }

@@ -60,6 +60,19 @@ pub const OWNER_SLOT_SHIFT: u32 = 3;
 /// First bit of an owner id's generation (19 bits).
 pub const OWNER_GENERATION_SHIFT: u32 = 13;
 
+/// Reader–writer lock: bytes from one slot's mark to the next one's.
+pub const MARK_STRIDE: usize = 64;
+/// Mark: first bit of the owner's generation (32 bits); the bits before it count what the owner has.
+pub const MARK_GENERATION_SHIFT: u32 = 32;
+/// Word of a signalling semaphore: one permit; bit 0 is `WORD_WAITERS`.
+pub const SEMAPHORE_PERMIT: u32 = 2;
+/// The most permits that the word can count.
+pub const SEMAPHORE_MAX: u32 = 0x7FFF_FFFF;
+/// Word of an event, bit 1: it is set; bit 0 is `WORD_WAITERS`.
+pub const EVENT_SET: u32 = 1 << 1;
+/// Word of an event: what each set adds, in bits 2..32.
+pub const EVENT_STEP: u32 = 1 << 2;
+
 /// [`Slot::state`]: nobody claims this slot.
 pub const SLOT_FREE: u32 = 0;
 /// [`Slot::state`]: somebody claimed this slot; whether it still lives is the kernel's answer, not this word's.
@@ -348,7 +361,7 @@ const _: () = {
     assert!(size_of::<LiveHeader>() == 64 && LIVE_HEADER_OFFSET + 64 <= GUARD_OFFSET);
     assert!(size_of::<MutexRecord>() == 64 && GUARD_OFFSET + 64 <= HEADER_SIZE);
     assert!(size_of::<OwnerWord>() == 24 && offset_of!(OwnerWord, word) == 0);
-    assert!(size_of::<RwLockRecord>() == 64 && size_of::<Mark>() == 64);
+    assert!(size_of::<RwLockRecord>() == 64 && size_of::<Mark>() == MARK_STRIDE);
     assert!(size_of::<WordRecord>() == 64 && size_of::<TrackedRecord>() == 64);
     assert!(size_of::<BarrierRecord>() == 64 && size_of::<AtomicRecord>() == 64);
     assert!(size_of::<ArenaHeader>() == 64 && size_of::<ObjectHeader>() == 64);

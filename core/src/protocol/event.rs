@@ -20,10 +20,7 @@ use super::party::{ALL, Party};
 use super::wait::{Sleeper, Stop, Wait};
 use crate::atomic::AtomicU32;
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
-use crate::layout::WORD_WAITERS as WAITERS;
-
-const SET: u32 = 2;
-const STEP: u32 = 4;
+use crate::layout::{EVENT_SET as SET, EVENT_STEP as STEP, WORD_WAITERS as WAITERS};
 
 /// Whether the event is set.
 pub(crate) fn is_set(word: &AtomicU32) -> bool {

@@ -14,6 +14,7 @@ use super::owner::{generation_of, owner_id};
 use super::party::Party;
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{Relaxed, SeqCst};
+use crate::layout::MARK_GENERATION_SHIFT as SHIFT;
 
 /// The count in a mark.
 #[inline]
@@ -23,11 +24,11 @@ pub(crate) fn count_of(mark: u64) -> u32 {
 
 /// The owner who made the mark of slot `index`.
 pub(crate) fn owner_of_mark(index: usize, mark: u64) -> u32 {
-    owner_id(index as u32, (mark >> 32) as u32)
+    owner_id(index as u32, (mark >> SHIFT) as u32)
 }
 
 fn mark_of(me: u32, count: u32) -> u64 {
-    u64::from(generation_of(me)) << 32 | u64::from(count)
+    u64::from(generation_of(me)) << SHIFT | u64::from(count)
 }
 
 /// Counts one more for `me`, who owns the mark's slot. Sequentially consistent.
@@ -35,7 +36,7 @@ fn mark_of(me: u32, count: u32) -> u64 {
 pub(crate) fn add(mark: &AtomicU64, me: u32) {
     let mut seen = mark.load(Relaxed);
     loop {
-        let count = if seen >> 32 == u64::from(generation_of(me)) { count_of(seen) } else { 0 };
+        let count = if seen >> SHIFT == u64::from(generation_of(me)) { count_of(seen) } else { 0 };
         // Wrapping: only corruption counts to 2^32, and then no number is right.
         match mark.compare_exchange_weak(seen, mark_of(me, count.wrapping_add(1)), SeqCst, Relaxed) {
             Ok(_) => return,
@@ -60,7 +61,7 @@ pub(crate) fn subtract(mark: &AtomicU64, me: u32) -> Option<u32> {
 /// The count that a mark has for `me`, who owns its slot.
 #[inline]
 pub(crate) fn mine(mark: u64, me: u32) -> u32 {
-    if mark >> 32 == u64::from(generation_of(me)) { count_of(mark) } else { 0 }
+    if mark >> SHIFT == u64::from(generation_of(me)) { count_of(mark) } else { 0 }
 }
 
 /// Whether the mark of slot `index` counts: clears it when its owner's slot has a new owner, or, if `ask`, when the

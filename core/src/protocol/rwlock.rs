@@ -64,10 +64,15 @@ impl<'a> RwLockWords<'a> {
         let Some(left) = marks::subtract(mark, me) else { return false };
         model_fence();
         if left == 0 && self.writer().word.load(SeqCst) & DRAIN != 0 {
-            self.record.drain.fetch_add(1, Release);
-            party.wake(&self.record.drain, 1);
+            self.wake_writer(party);
         }
         true
+    }
+
+    /// A writer that waits for the readers looks again.
+    pub fn wake_writer(&self, party: &impl Party) {
+        self.record.drain.fetch_add(1, Release);
+        party.wake(&self.record.drain, 1);
     }
 
     /// Takes the lock for reading.

@@ -19,11 +19,7 @@ use super::spin;
 use super::wait::{Sleeper, Stop, Wait};
 use crate::atomic::AtomicU32;
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
-use crate::layout::WORD_WAITERS as WAITERS;
-
-const PERMIT: u32 = 2;
-/// The most permits that the word can count.
-pub(crate) const MOST: u32 = u32::MAX >> 1;
+use crate::layout::{SEMAPHORE_PERMIT as PERMIT, WORD_WAITERS as WAITERS};
 
 /// Permits now.
 pub(crate) fn permits(word: u32) -> u32 {

@@ -170,6 +170,12 @@ impl<T: AtomicValue> Atomic<T> {
         &self.object.value
     }
 
+    /// The word that waiters sleep on: while `WORD_WAITERS` is not set, a notification does nothing.
+    #[inline]
+    pub fn signal(&self) -> &AtomicU32 {
+        &self.object.signal
+    }
+
     /// The name in its region.
     pub fn name(&self) -> &str {
         self.object.name()
@@ -184,9 +190,5 @@ impl<T: AtomicValue> Atomic<T> {
     /// everything of the region.
     pub fn close(&self) -> Result<()> {
         self.object.close("close atomic", None, |_| false)
-    }
-
-    fn signal(&self) -> &AtomicU32 {
-        &self.object.signal
     }
 }

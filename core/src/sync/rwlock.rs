@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::atomic::AtomicU32;
 use crate::error::{ErrorKind, Result};
 use crate::layout::{Mark, ObjectKind, RwLockRecord};
 use crate::protocol::party::Acquired;
@@ -153,6 +154,25 @@ impl RwLock {
     /// Number of reading holds at this moment, of all processes.
     pub fn readers(&self) -> u32 {
         self.words().readers()
+    }
+
+    /// The writer's lock word and the word with this process's owner id: see [`Region::guard_words`]. Taking the lock for
+    /// writing is left to the library, because the readers have to leave first; giving it back is not.
+    pub fn writer_words(&self) -> Option<(&AtomicU32, &AtomicU32)> {
+        Some((&self.object.writer.word, self.object.memory().me_word()?))
+    }
+
+    /// The marks, one a slot, for languages that read-lock themselves: count one more in the mark of this process's slot,
+    /// then look at the writer's word; if it has an owner, [`RwLock::release_read`] takes the mark back. To unlock, count
+    /// one less, then look at the writer's word; if none is left and `WORD_DRAIN` is set, call [`RwLock::wake_writer`].
+    /// All of it sequentially consistent; a mark with another generation counts nothing.
+    pub fn marks(&self) -> &[Mark] {
+        self.object.table()
+    }
+
+    /// Tells a writer that waits for the readers to look again.
+    pub fn wake_writer(&self) {
+        self.words().wake_writer(self.object.memory());
     }
 
     /// The name in its region.

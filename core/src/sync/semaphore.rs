@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::atomic::Ordering::Relaxed;
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::error::{ErrorKind, Result};
-use crate::layout::{ObjectKind, TrackedRecord, WordRecord};
+use crate::layout::{ObjectKind, SEMAPHORE_MAX, TrackedRecord, WordRecord};
 use crate::protocol::semaphore;
 use crate::protocol::tracked::TrackedWords;
 use crate::protocol::wait::Wait;
@@ -21,6 +21,13 @@ pub enum SemaphoreKind {
     Signalling = 0,
     /// They come back. Only who acquired may release. For resources.
     Tracked = 1,
+}
+
+impl SemaphoreKind {
+    /// The one of this number, as it crosses the C ABI.
+    pub fn from_number(number: u32) -> Option<SemaphoreKind> {
+        [SemaphoreKind::Signalling, SemaphoreKind::Tracked].into_iter().find(|known| *known as u32 == number)
+    }
 }
 
 /// How a semaphore is created.
@@ -67,11 +74,11 @@ impl Region {
         let operation = "open semaphore";
         let SemaphoreOptions { initial, max, kind } = options;
         let limit = match kind {
-            SemaphoreKind::Signalling => max.unwrap_or(semaphore::MOST),
+            SemaphoreKind::Signalling => max.unwrap_or(SEMAPHORE_MAX),
             SemaphoreKind::Tracked => max.unwrap_or(initial),
         };
         let valid = match kind {
-            SemaphoreKind::Signalling => initial <= limit && (1..=semaphore::MOST).contains(&limit),
+            SemaphoreKind::Signalling => initial <= limit && (1..=SEMAPHORE_MAX).contains(&limit),
             SemaphoreKind::Tracked => initial == limit && initial > 0,
         };
         if !valid {
@@ -192,7 +199,8 @@ impl Semaphore {
     }
 
     /// The word of a signalling semaphore, for languages that take the fast path themselves: acquire is a
-    /// compare-and-swap from n ≥ 2 to n − 2; everything else goes through the library. `None` for a tracked one.
+    /// compare-and-swap from n ≥ 2 to n − 2, release one from n to n + 2 while bit 0 is not set and the maximum allows it;
+    /// everything else goes through the library. `None` for a tracked one.
     pub fn word(&self) -> Option<&AtomicU32> {
         match &self.0 {
             Words::Signalling { object, .. } => Some(&object.word),
