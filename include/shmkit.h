@@ -6,18 +6,21 @@
 //             statuses without their SHMKIT_. The last argument may lead to a shmkit_error_t of yours, which is filled
 //             when the call fails, and only then; NULL is allowed. Nothing is kept per thread. A call that fails has
 //             changed nothing, with one exception that you must know: OWNER_DIED means that the lock IS HELD.
-// Arguments   NULL for a handle, a name or a result is INVALID_ARGUMENT. Names are UTF-8; paths are bytes. Strings and
-//             options are read during the call and not kept. Lengths and offsets are in bytes, times in nanoseconds.
+// Arguments   NULL for a handle, a name or a result is INVALID_ARGUMENT, unless the comment allows it. Names are UTF-8;
+//             paths are bytes. Strings and options are read during the call and not kept. Lengths and offsets are in
+//             bytes, times in nanoseconds.
+// Objects     Locks and signals are named objects of a region: `shmkit_<kind>_open` finds or creates one by name and kind, and
+//             who opens it must ask for the same parameters. A handle on one may outlive the region's handle.
 // Ownership   A handle that a call stores into `*out` is yours until you give it to the `_free` function of its kind,
 //             once. Strings that calls return belong to the library. `_close` ends the use and keeps the handle; `_free`
-//             takes the handle. Neither removes a name: that is `_unlink`.
+//             takes the handle. Neither removes a name: that is `_unlink`, and shmkit_region_remove_object.
 // Views       `_pin` counts a view, and `_close` answers BUSY while one lives, so no address goes away beneath its user.
 //             Bytes in a view can be changed by other processes at any time: read them once, or hold the guard.
 // Threads     All calls on a handle may be made from any thread at the same time, except `_free`, which comes last.
 //             Locks belong to the process, so another thread may give back what one took.
 // Forks       A forked child may go on using its copies of handles. It is attached anew at its first lock, and never
 //             holds or releases what its parent holds.
-// Blocking    Only shmkit_region_lock, shmkit_region_lock_wait and a flush that waits for the disk can block for long.
+// Blocking    Only `_lock`, `_acquire` and `_wait` functions, and a flush that waits for the disk, can block for long.
 // Panics      Never cross into your program: a defect inside is INTERNAL.
 
 #ifndef SHMKIT_H
@@ -34,6 +37,7 @@
 #define SHMKIT_ERROR_INIT { sizeof(shmkit_error_t), SHMKIT_OK, 0, "", "", "" }
 #define SHMKIT_REGION_OPTIONS_INIT { sizeof(shmkit_region_options_t), 0, 0, 0, 0, 0 }
 #define SHMKIT_MAP_OPTIONS_INIT { sizeof(shmkit_map_options_t), 0, SHMKIT_PROTECTION_READ, 0, 0, 0, 0 }
+#define SHMKIT_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_semaphore_options_t), 0, 0, SHMKIT_SEMAPHORE_KIND_SIGNALLING, 0 }
 
 // The version of the byte format that processes share: any change of it is a new version.
 #define SHMKIT_LAYOUT_VERSION 1
@@ -67,6 +71,24 @@
 
 // First bit of an owner id's generation (19 bits).
 #define SHMKIT_OWNER_GENERATION_SHIFT 13
+
+// Reader–writer lock: bytes from one slot's mark to the next one's.
+#define SHMKIT_MARK_STRIDE 64
+
+// Mark: first bit of the owner's generation (32 bits); the bits before it count what the owner has.
+#define SHMKIT_MARK_GENERATION_SHIFT 32
+
+// Word of a signalling semaphore: one permit; bit 0 is `WORD_WAITERS`.
+#define SHMKIT_SEMAPHORE_PERMIT 2
+
+// The most permits that the word can count.
+#define SHMKIT_SEMAPHORE_MAX 2147483647
+
+// Word of an event, bit 1: it is set; bit 0 is `WORD_WAITERS`.
+#define SHMKIT_EVENT_SET (1 << 1)
+
+// Word of an event: what each set adds, in bits 2..32.
+#define SHMKIT_EVENT_STEP (1 << 2)
 
 // `ObjectHeader::state`: free space.
 #define SHMKIT_OBJECT_FREE 0
@@ -169,7 +191,7 @@ enum shmkit_status_t
     SHMKIT_OWNER_DIED = 20,
     // The time limit passed.
     SHMKIT_TIMEOUT = 21,
-    // The lock is held by somebody else, and waiting was not asked for.
+    // What was asked for is not free, and waiting was not asked for.
     SHMKIT_WOULD_BLOCK = 22,
     // This process does not hold the lock.
     SHMKIT_NOT_OWNER = 23,
@@ -204,25 +226,25 @@ enum shmkit_object_kind_t
   : uint32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-    // `crate::Mutex`.
+    // `Mutex`.
     SHMKIT_OBJECT_KIND_MUTEX = 16,
-    // `crate::RwLock`.
+    // `RwLock`.
     SHMKIT_OBJECT_KIND_RW_LOCK = 17,
-    // `crate::Semaphore` that anybody may release.
+    // `Semaphore` that anybody may release.
     SHMKIT_OBJECT_KIND_SEMAPHORE = 18,
-    // `crate::Semaphore` whose permits come back from the dead.
+    // `Semaphore` whose permits come back from the dead.
     SHMKIT_OBJECT_KIND_TRACKED_SEMAPHORE = 19,
-    // `crate::Condvar`.
+    // `Condvar`.
     SHMKIT_OBJECT_KIND_CONDVAR = 20,
-    // `crate::Event`.
+    // `Event`.
     SHMKIT_OBJECT_KIND_EVENT = 21,
-    // `crate::Barrier`.
+    // `Barrier`.
     SHMKIT_OBJECT_KIND_BARRIER = 22,
-    // `crate::Atomic` of `u32`.
+    // `Atomic` of `u32`.
     SHMKIT_OBJECT_KIND_ATOMIC_U32 = 23,
-    // `crate::Atomic` of `u64`.
+    // `Atomic` of `u64`.
     SHMKIT_OBJECT_KIND_ATOMIC_U64 = 24,
-    // `crate::Atomic` of `i64`.
+    // `Atomic` of `i64`.
     SHMKIT_OBJECT_KIND_ATOMIC_I64 = 25,
 };
 #ifndef __cplusplus
@@ -280,11 +302,70 @@ typedef uint32_t shmkit_protection_t;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What happens to the permits of a process that dies.
+enum shmkit_semaphore_kind_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // Nothing: permits have no owner, and anybody may release. For signals. The default.
+    SHMKIT_SEMAPHORE_KIND_SIGNALLING = 0,
+    // They come back. Only who acquired may release. For resources.
+    SHMKIT_SEMAPHORE_KIND_TRACKED = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shmkit_semaphore_kind_t shmkit_semaphore_kind_t;
+#else
+typedef uint32_t shmkit_semaphore_kind_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What takes the flag of an `Event` away.
+enum shmkit_event_reset_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // `Event::reset`; until then everybody passes. The default.
+    SHMKIT_EVENT_RESET_MANUAL = 0,
+    // The one waiter that passes.
+    SHMKIT_EVENT_RESET_AUTOMATIC = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shmkit_event_reset_t shmkit_event_reset_t;
+#else
+typedef uint32_t shmkit_event_reset_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// An atomic integer in a region.
+typedef struct shmkit_atomic_t shmkit_atomic_t;
+
+// A barrier in a region.
+typedef struct shmkit_barrier_t shmkit_barrier_t;
+
+// A condition variable in a region.
+typedef struct shmkit_condvar_t shmkit_condvar_t;
+
+// An event in a region.
+typedef struct shmkit_event_t shmkit_event_t;
+
 // A mapped range of a file, or of memory that no file backs.
 typedef struct shmkit_mapping_t shmkit_mapping_t;
 
+// A mutual exclusion lock in a region.
+typedef struct shmkit_mutex_t shmkit_mutex_t;
+
 // An open region: a named piece of memory that processes attach to, with a lock (its guard) that survives its owners.
 typedef struct shmkit_region_t shmkit_region_t;
+
+// A reader–writer lock in a region.
+typedef struct shmkit_rwlock_t shmkit_rwlock_t;
+
+// A counting semaphore in a region.
+typedef struct shmkit_semaphore_t shmkit_semaphore_t;
 
 // What was tried, on what, and why it failed. Yours: the library only writes into it, during a call that fails.
 //
@@ -340,9 +421,206 @@ typedef struct {
     uint64_t arena_len;
 } shmkit_region_options_t;
 
+// How a semaphore is created; who opens one that exists must ask for the same. NULL in its place means all zeros.
+typedef struct {
+    // sizeof(shmkit_semaphore_options_t).
+    size_t size;
+    // Permits at first.
+    uint32_t initial;
+    // The most permits there may ever be. 0: SHMKIT_SEMAPHORE_MAX, or `initial` for the tracked kind.
+    uint32_t max;
+    // A shmkit_semaphore_kind_t: what happens to the permits of a process that dies.
+    uint32_t kind;
+    // 0.
+    uint32_t reserved;
+} shmkit_semaphore_options_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// Opens the atomic integer of this name, creating it with the value `initial` when it is missing. `kind` is
+// SHMKIT_OBJECT_KIND_ATOMIC_U32, _U64 or _I64.
+//
+// Values of all kinds are passed as uint64_t: convert to and from int64_t, or take the low 32 bits, as the kind says.
+// All operations are sequentially consistent.
+//
+// On success `*out` is a handle for shmkit_atomic_free, else NULL. It may outlive the region's handle.
+// Fails with INVALID_ARGUMENT (another `kind`), WRONG_KIND (the name is another object's, or another kind of integer's),
+// INVALID_NAME, NO_SPACE (no room for named objects left), READ_ONLY, CLOSED (the region).
+shmkit_status_t shmkit_atomic_open(const shmkit_region_t *region,
+                                   const char *name,
+                                   uint32_t kind,
+                                   uint64_t initial,
+                                   shmkit_atomic_t **out,
+                                   shmkit_error_t *error);
+
+// The value now; 0 for NULL.
+uint64_t shmkit_atomic_load(const shmkit_atomic_t *atomic);
+
+// Replaces the value. NULL is allowed.
+void shmkit_atomic_store(const shmkit_atomic_t *atomic, uint64_t value);
+
+// Replaces the value and returns the old one; 0 for NULL.
+uint64_t shmkit_atomic_swap(const shmkit_atomic_t *atomic, uint64_t value);
+
+// Adds, wrapping around at the kind's limit, and returns the old value; 0 for NULL.
+uint64_t shmkit_atomic_add(const shmkit_atomic_t *atomic, uint64_t more);
+
+// Replaces the value if it is `*expected`; else puts what it is into `*expected`. Returns whether it was replaced; false, and
+// nothing happens, if either pointer is NULL.
+bool shmkit_atomic_compare_exchange(const shmkit_atomic_t *atomic,
+                                    uint64_t *expected,
+                                    uint64_t desired);
+
+// Sleeps while the value is `value`. Who changes it calls shmkit_atomic_notify_one or shmkit_atomic_notify_all after; a
+// change without is noticed within 16 ms. TIMEOUT: not within `timeout_ns` nanoseconds; SHMKIT_FOREVER is no limit.
+// INTERRUPTED: a signal handler ran, with SHMKIT_WAIT_INTERRUPTIBLE. Fails with CLOSED.
+shmkit_status_t shmkit_atomic_wait(const shmkit_atomic_t *atomic,
+                                   uint64_t value,
+                                   uint64_t timeout_ns,
+                                   uint32_t flags,
+                                   shmkit_error_t *error);
+
+// Wakes one waiter, after a change; it costs one load when nobody waits. NULL is allowed.
+void shmkit_atomic_notify_one(const shmkit_atomic_t *atomic);
+
+// Wakes all waiters, after a change. NULL is allowed.
+void shmkit_atomic_notify_all(const shmkit_atomic_t *atomic);
+
+// The addresses of the value and of the word that waiters sleep on, for languages that use them without a call. The value
+// is the whole of its 64 bits, and the upper half of a 32-bit kind stays 0; after a change, notify by a call if
+// SHMKIT_WORD_WAITERS is set in `*signal`. All sequentially consistent. Both live as long as the handle. Fails with CLOSED.
+shmkit_status_t shmkit_atomic_words(const shmkit_atomic_t *atomic,
+                                    uint64_t **value,
+                                    uint32_t **signal,
+                                    shmkit_error_t *error);
+
+// The kind of integer it is, a shmkit_object_kind_t; 0 for NULL.
+uint32_t shmkit_atomic_kind(const shmkit_atomic_t *atomic);
+
+// The name in its region; it lives as long as the handle. "" for NULL.
+const char *shmkit_atomic_name(const shmkit_atomic_t *atomic);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_atomic_is_closed(const shmkit_atomic_t *atomic);
+
+// Ends the use of the integer through this handle; repeating it does nothing. The handle stays until shmkit_atomic_free
+// takes it: waits answer CLOSED, and once the process has closed everything of the region the value is 0 and nobody sees
+// its changes.
+shmkit_status_t shmkit_atomic_close(const shmkit_atomic_t *atomic,
+                                    shmkit_error_t *error);
+
+// Closes the integer if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more.
+void shmkit_atomic_free(shmkit_atomic_t *atomic);
+
+// Opens the barrier of this name, creating it when it is missing. Whoever has it open takes part: a process that dies
+// without closing it breaks the barrier.
+//
+// On success `*out` is a handle for shmkit_barrier_free, else NULL. It may outlive the region's handle.
+// Fails with PARAMETER_MISMATCH (it exists for another number), INVALID_ARGUMENT (0 `parties`), WRONG_KIND (the name is
+// another object's), INVALID_NAME, NO_SPACE (no room for named objects left), READ_ONLY, CLOSED (the region).
+shmkit_status_t shmkit_barrier_open(const shmkit_region_t *region,
+                                    const char *name,
+                                    uint32_t parties,
+                                    shmkit_barrier_t **out,
+                                    shmkit_error_t *error);
+
+// Arrives, and waits until all have. `*leader`, if `leader` is not NULL, becomes true for exactly one of them.
+//
+// BROKEN: a participant died, or somebody broke the barrier, before all had arrived. TIMEOUT: not within `timeout_ns`
+// nanoseconds; SHMKIT_FOREVER is no limit. INTERRUPTED: a signal handler ran, with SHMKIT_WAIT_INTERRUPTIBLE. After these
+// two the arrival is taken back. Fails with CLOSED.
+shmkit_status_t shmkit_barrier_wait(const shmkit_barrier_t *barrier,
+                                    uint64_t timeout_ns,
+                                    uint32_t flags,
+                                    bool *leader,
+                                    shmkit_error_t *error);
+
+// Breaks the barrier on purpose: who waits, and who comes until a reset, gets BROKEN. Fails with CLOSED.
+shmkit_status_t shmkit_barrier_abort(const shmkit_barrier_t *barrier,
+                                     shmkit_error_t *error);
+
+// Makes a broken barrier whole again, without the dead; who still waits gets BROKEN. Fails with CLOSED.
+shmkit_status_t shmkit_barrier_reset(const shmkit_barrier_t *barrier,
+                                     shmkit_error_t *error);
+
+// Whether the barrier is broken; false for NULL.
+bool shmkit_barrier_is_broken(const shmkit_barrier_t *barrier);
+
+// How many must arrive; 0 for NULL.
+uint32_t shmkit_barrier_parties(const shmkit_barrier_t *barrier);
+
+// How many wait at this moment; 0 for NULL.
+uint32_t shmkit_barrier_waiting(const shmkit_barrier_t *barrier);
+
+// The name in its region; it lives as long as the handle. "" for NULL.
+const char *shmkit_barrier_name(const shmkit_barrier_t *barrier);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_barrier_is_closed(const shmkit_barrier_t *barrier);
+
+// Ends the part of this handle; repeating it does nothing. The handle stays: its calls answer CLOSED until
+// shmkit_barrier_free takes it.
+shmkit_status_t shmkit_barrier_close(const shmkit_barrier_t *barrier,
+                                     shmkit_error_t *error);
+
+// Closes the barrier if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more.
+void shmkit_barrier_free(shmkit_barrier_t *barrier);
+
+// Opens the condition variable of this name, creating it when it is missing.
+//
+// On success `*out` is a handle for shmkit_condvar_free, else NULL. It may outlive the region's handle.
+// Fails with WRONG_KIND (the name is another object's), INVALID_NAME, NO_SPACE (no room for named objects left),
+// READ_ONLY, CLOSED (the region).
+shmkit_status_t shmkit_condvar_open(const shmkit_region_t *region,
+                                    const char *name,
+                                    shmkit_condvar_t **out,
+                                    shmkit_error_t *error);
+
+// Gives the mutex back, sleeps until notified, and takes the mutex again. `mutex` is one of the same region that this
+// process holds. A wait may end without a notification: wait in a loop that tests the condition.
+//
+// Whatever this returns, the mutex is held after it if it was held before. OK: notified. TIMEOUT: not within `timeout_ns`
+// nanoseconds; SHMKIT_FOREVER is no limit. INTERRUPTED: a signal handler ran, with SHMKIT_WAIT_INTERRUPTIBLE. OWNER_DIED:
+// the mutex told of a death when it was taken again, as shmkit_mutex_lock does; whether the wait was notified is in
+// `*notified`, which may be NULL for callers that test the condition anyway.
+// Fails with NOT_OWNER (this process does not hold the mutex), INVALID_ARGUMENT (the mutex is of another region), CLOSED.
+shmkit_status_t shmkit_condvar_wait(const shmkit_condvar_t *condvar,
+                                    const shmkit_mutex_t *mutex,
+                                    uint64_t timeout_ns,
+                                    uint32_t flags,
+                                    bool *notified,
+                                    shmkit_error_t *error);
+
+// Wakes one waiter. Call it with the mutex held, or after it was held for the change; it costs one load when nobody waits.
+//
+// Fails with CLOSED.
+shmkit_status_t shmkit_condvar_notify_one(const shmkit_condvar_t *condvar,
+                                          shmkit_error_t *error);
+
+// Wakes all waiters. Otherwise as shmkit_condvar_notify_one.
+shmkit_status_t shmkit_condvar_notify_all(const shmkit_condvar_t *condvar, shmkit_error_t *error);
+
+// The address of the word, for languages that look themselves whether anybody waits: while SHMKIT_WORD_WAITERS is not set in
+// it, a notification does nothing. It lives as long as the handle. Fails with CLOSED.
+shmkit_status_t shmkit_condvar_word(const shmkit_condvar_t *condvar,
+                                    uint32_t **word,
+                                    shmkit_error_t *error);
+
+// The name in its region; it lives as long as the handle. "" for NULL.
+const char *shmkit_condvar_name(const shmkit_condvar_t *condvar);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_condvar_is_closed(const shmkit_condvar_t *condvar);
+
+// Ends the use of the condvar through this handle; repeating it does nothing. The handle stays: its calls answer CLOSED until
+// shmkit_condvar_free takes it.
+shmkit_status_t shmkit_condvar_close(const shmkit_condvar_t *condvar,
+                                     shmkit_error_t *error);
+
+// Closes the condvar if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more.
+void shmkit_condvar_free(shmkit_condvar_t *condvar);
 
 // The name of a status, the same in all languages: "NotFound". "Ok" for success, "Unknown" for a number that is none.
 // The text lives as long as the program.
@@ -356,6 +634,61 @@ const char *shmkit_status_advice(shmkit_status_t status);
 
 // The version of the library that runs, for example "1.2.3"; SHMKIT_VERSION is that of the header.
 const char *shmkit_version(void);
+
+// Opens the event of this name, creating it (not set) when it is missing. `reset` is a shmkit_event_reset_t: what takes the
+// flag away.
+//
+// On success `*out` is a handle for shmkit_event_free, else NULL. It may outlive the region's handle.
+// Fails with PARAMETER_MISMATCH (it exists with the other `reset`), INVALID_ARGUMENT (an unknown one), WRONG_KIND (the name
+// is another object's), INVALID_NAME, NO_SPACE (no room for named objects left), READ_ONLY, CLOSED (the region).
+shmkit_status_t shmkit_event_open(const shmkit_region_t *region,
+                                  const char *name,
+                                  uint32_t reset,
+                                  shmkit_event_t **out,
+                                  shmkit_error_t *error);
+
+// Sets the event: wakes all waiters of a manual one, one waiter of an automatic one. Fails with CLOSED.
+shmkit_status_t shmkit_event_set(const shmkit_event_t *event,
+                                 shmkit_error_t *error);
+
+// Takes the flag away. Fails with CLOSED.
+shmkit_status_t shmkit_event_reset(const shmkit_event_t *event, shmkit_error_t *error);
+
+// Whether the event is set at this moment; false for NULL.
+bool shmkit_event_is_set(const shmkit_event_t *event);
+
+// Waits until the event is set, and takes the flag of an automatic one. TIMEOUT: not within `timeout_ns` nanoseconds;
+// SHMKIT_FOREVER is no limit. INTERRUPTED: a signal handler ran, with SHMKIT_WAIT_INTERRUPTIBLE. Fails with CLOSED.
+shmkit_status_t shmkit_event_wait(const shmkit_event_t *event,
+                                  uint64_t timeout_ns,
+                                  uint32_t flags,
+                                  shmkit_error_t *error);
+
+// Passes if the event is set, taking the flag of an automatic one; else answers WOULD_BLOCK. Never sleeps. Fails with CLOSED.
+shmkit_status_t shmkit_event_try_wait(const shmkit_event_t *event,
+                                      shmkit_error_t *error);
+
+// The address of the word, for languages that use it without a call: the event is set while SHMKIT_EVENT_SET is in it. To
+// set: if it is not set and SHMKIT_WORD_WAITERS is not there, a compare-and-swap to the word plus SHMKIT_EVENT_STEP with
+// SHMKIT_EVENT_SET. To reset, and to take the flag of an automatic one: without SHMKIT_EVENT_SET. All else by a call. It
+// lives as long as the handle. Fails with CLOSED.
+shmkit_status_t shmkit_event_word(const shmkit_event_t *event,
+                                  uint32_t **word,
+                                  shmkit_error_t *error);
+
+// The name in its region; it lives as long as the handle. "" for NULL.
+const char *shmkit_event_name(const shmkit_event_t *event);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_event_is_closed(const shmkit_event_t *event);
+
+// Ends the use of the event through this handle; repeating it does nothing. The handle stays: its calls answer CLOSED until
+// shmkit_event_free takes it.
+shmkit_status_t shmkit_event_close(const shmkit_event_t *event,
+                                   shmkit_error_t *error);
+
+// Closes the event if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more.
+void shmkit_event_free(shmkit_event_t *event);
 
 // Takes the guard, waiting as long as it takes. The process owns it: any of its threads may give it back.
 //
@@ -512,6 +845,78 @@ shmkit_status_t shmkit_mapping_advise(const shmkit_mapping_t *mapping,
                                       uint32_t advice,
                                       shmkit_error_t *error);
 
+// Opens the mutex of this name, creating it when it is missing.
+//
+// On success `*out` is a handle for shmkit_mutex_free, else NULL. It may outlive the region's handle.
+// Fails with WRONG_KIND (the name is another object's), INVALID_NAME, NO_SPACE (no room for named objects left),
+// READ_ONLY, CLOSED (the region).
+shmkit_status_t shmkit_mutex_open(const shmkit_region_t *region,
+                                  const char *name,
+                                  shmkit_mutex_t **out,
+                                  shmkit_error_t *error);
+
+// Takes the lock, waiting as long as it takes. The process owns it: any of its threads may give it back.
+//
+// OWNER_DIED means that the lock IS HELD, and that an owner died inside before: what it guards may be half-written.
+// Repair it and call shmkit_mutex_make_consistent, or give the lock back and the next one is told the same.
+// Fails, without the lock, with CLOSED, TOO_MANY_ATTACHMENTS (a forked child that finds no place).
+shmkit_status_t shmkit_mutex_lock(const shmkit_mutex_t *mutex,
+                                  shmkit_error_t *error);
+
+// Takes the lock if nobody who lives holds it, else answers WOULD_BLOCK. Never sleeps. Otherwise as shmkit_mutex_lock.
+shmkit_status_t shmkit_mutex_try_lock(const shmkit_mutex_t *mutex,
+                                      shmkit_error_t *error);
+
+// Takes the lock if it becomes free within `timeout_ns` nanoseconds, else answers TIMEOUT; SHMKIT_FOREVER is no limit.
+// With SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Otherwise as shmkit_mutex_lock.
+shmkit_status_t shmkit_mutex_lock_wait(const shmkit_mutex_t *mutex,
+                                       uint64_t timeout_ns,
+                                       uint32_t flags,
+                                       shmkit_error_t *error);
+
+// Gives the lock back. Fails with NOT_OWNER when this process does not hold it, CLOSED.
+shmkit_status_t shmkit_mutex_unlock(const shmkit_mutex_t *mutex, shmkit_error_t *error);
+
+// Says that what the mutex guards is in order again after an owner died: OWNER_DIED is no longer reported. Needs the lock.
+//
+// Fails with NOT_OWNER, CLOSED.
+shmkit_status_t shmkit_mutex_make_consistent(const shmkit_mutex_t *mutex,
+                                             shmkit_error_t *error);
+
+// Whether anybody holds the lock at this moment, dead or alive; false for NULL.
+bool shmkit_mutex_is_locked(const shmkit_mutex_t *mutex);
+
+// The addresses of the lock word and of the word with this process's owner id, to be used as those of
+// shmkit_region_guard_words. Both live as long as the handle. Fails with CLOSED.
+shmkit_status_t shmkit_mutex_words(const shmkit_mutex_t *mutex,
+                                   uint32_t **word,
+                                   const uint32_t **me,
+                                   shmkit_error_t *error);
+
+// The name in its region; it lives as long as the handle. "" for NULL.
+const char *shmkit_mutex_name(const shmkit_mutex_t *mutex);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_mutex_is_closed(const shmkit_mutex_t *mutex);
+
+// Ends the use of the mutex through this handle; repeating it does nothing. The handle stays: its calls answer CLOSED until
+// shmkit_mutex_free takes it. Fails, and changes nothing, with BUSY when it is the process's last and it holds the lock.
+shmkit_status_t shmkit_mutex_close(const shmkit_mutex_t *mutex,
+                                   shmkit_error_t *error);
+
+// Closes the mutex if that was not done, and releases the handle. NULL is allowed.
+//
+// No other thread may use the handle any more. A lock that this process holds stays held while the process has anything of
+// the region open, and is then as if its owner had died.
+void shmkit_mutex_free(shmkit_mutex_t *mutex);
+
+// Removes a named object of any kind from a region: its name and its memory are free again.
+//
+// Fails with NOT_FOUND, BUSY while a living process has it open, READ_ONLY, CLOSED.
+shmkit_status_t shmkit_region_remove_object(const shmkit_region_t *region,
+                                            const char *name,
+                                            shmkit_error_t *error);
+
 // Creates a region of `len` zeroed user bytes and opens it.
 //
 // `options` may be NULL. On success `*out` is a handle for shmkit_region_free, else NULL. It never waits for anybody.
@@ -630,6 +1035,184 @@ shmkit_status_t shmkit_region_flush(const shmkit_region_t *region,
                                     size_t len,
                                     uint32_t flags,
                                     shmkit_error_t *error);
+
+// Opens the reader–writer lock of this name, creating it when it is missing. It takes 64 bytes of the room for named
+// objects for each process that the region allows.
+//
+// On success `*out` is a handle for shmkit_rwlock_free, else NULL. It may outlive the region's handle.
+// Fails with WRONG_KIND (the name is another object's), INVALID_NAME, NO_SPACE (no room for named objects left),
+// READ_ONLY, CLOSED (the region).
+shmkit_status_t shmkit_rwlock_open(const shmkit_region_t *region,
+                                   const char *name,
+                                   shmkit_rwlock_t **out,
+                                   shmkit_error_t *error);
+
+// Takes the lock for reading, waiting as long as it takes. The process owns it: any of its threads may give it back.
+//
+// Readers in different processes do not slow each other; a reader that was killed is forgotten. New readers wait while a
+// writer waits, so a process that reads twice can block for ever if a writer comes in between.
+// OWNER_DIED means that the lock IS HELD, and that a *writer* died inside before: what it guards may be half-written. It is
+// told until a writer calls shmkit_rwlock_make_consistent.
+// Fails, without the lock, with CLOSED, TOO_MANY_ATTACHMENTS (a forked child that finds no place).
+shmkit_status_t shmkit_rwlock_read_lock(const shmkit_rwlock_t *rwlock,
+                                        shmkit_error_t *error);
+
+// Takes the lock for reading if no writer who lives holds it, else answers WOULD_BLOCK. Never sleeps. Otherwise as
+// shmkit_rwlock_read_lock.
+shmkit_status_t shmkit_rwlock_try_read_lock(const shmkit_rwlock_t *rwlock,
+                                            shmkit_error_t *error);
+
+// Takes the lock for reading if that is possible within `timeout_ns` nanoseconds, else answers TIMEOUT; SHMKIT_FOREVER is no
+// limit. With SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Otherwise as shmkit_rwlock_read_lock.
+shmkit_status_t shmkit_rwlock_read_lock_wait(const shmkit_rwlock_t *rwlock,
+                                             uint64_t timeout_ns,
+                                             uint32_t flags,
+                                             shmkit_error_t *error);
+
+// Gives one reading hold of this process back. Fails with NOT_OWNER when it has none, CLOSED.
+shmkit_status_t shmkit_rwlock_read_unlock(const shmkit_rwlock_t *rwlock, shmkit_error_t *error);
+
+// Takes the lock for writing, waiting as long as it takes. The process owns it: any of its threads may give it back.
+//
+// OWNER_DIED means that the lock IS HELD, and that a writer died inside before: what it guards may be half-written. Repair
+// it and call shmkit_rwlock_make_consistent, or give the lock back and the next one is told the same.
+// Fails, without the lock, with CLOSED, TOO_MANY_ATTACHMENTS (a forked child that finds no place).
+shmkit_status_t shmkit_rwlock_write_lock(const shmkit_rwlock_t *rwlock,
+                                         shmkit_error_t *error);
+
+// Takes the lock for writing if nobody who lives holds it, else answers WOULD_BLOCK. Never sleeps. Otherwise as
+// shmkit_rwlock_write_lock.
+shmkit_status_t shmkit_rwlock_try_write_lock(const shmkit_rwlock_t *rwlock,
+                                             shmkit_error_t *error);
+
+// Takes the lock for writing if that is possible within `timeout_ns` nanoseconds, else answers TIMEOUT; SHMKIT_FOREVER is no
+// limit. With SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Otherwise as shmkit_rwlock_write_lock.
+shmkit_status_t shmkit_rwlock_write_lock_wait(const shmkit_rwlock_t *rwlock,
+                                              uint64_t timeout_ns,
+                                              uint32_t flags,
+                                              shmkit_error_t *error);
+
+// Gives the writing hold back. Fails with NOT_OWNER when this process does not have it, CLOSED.
+shmkit_status_t shmkit_rwlock_write_unlock(const shmkit_rwlock_t *rwlock, shmkit_error_t *error);
+
+// Says that what the lock guards is in order again after a writer died: OWNER_DIED is no longer reported. Needs the lock for
+// writing.
+//
+// Fails with NOT_OWNER, CLOSED.
+shmkit_status_t shmkit_rwlock_make_consistent(const shmkit_rwlock_t *rwlock,
+                                              shmkit_error_t *error);
+
+// Whether a writer has the lock at this moment, dead or alive; false for NULL.
+bool shmkit_rwlock_is_write_locked(const shmkit_rwlock_t *rwlock);
+
+// Number of reading holds at this moment, of all processes; 0 for NULL.
+uint32_t shmkit_rwlock_readers(const shmkit_rwlock_t *rwlock);
+
+// The addresses of the writer's word, of the first mark and of the word with this process's owner id, for languages that
+// lock without a call. All live as long as the handle. Everything here is sequentially consistent.
+//
+// A process's mark is SHMKIT_MARK_STRIDE bytes times its slot number after the first; the slot number is in its owner id,
+// plus one, from bit SHMKIT_OWNER_SLOT_SHIFT on. A mark whose upper half is not the owner id's generation counts as 0.
+//
+// - Read lock: count one more in the own mark, by a compare-and-swap; then look at the writer's word. Without owner bits in
+//   it, the lock is held, after an owner's death if SHMKIT_WORD_DIRTY is set; else shmkit_rwlock_read_unlock takes the mark
+//   back, and shmkit_rwlock_read_lock_wait does the work.
+// - Read unlock: count one less; then look at the writer's word. If none is left in the mark and SHMKIT_WORD_DRAIN is set in
+//   the word, call shmkit_rwlock_wake_writer.
+// - Write lock: by a call. Write unlock: a compare-and-swap of the writer's word from the owner id to 0, or by a call.
+//
+// An owner id of 0 is *not attached*: by a call. After a lock, ask whether the handle was closed meanwhile, and unlock and
+// fail if so. Fails with CLOSED.
+shmkit_status_t shmkit_rwlock_words(const shmkit_rwlock_t *rwlock,
+                                    uint32_t **writer,
+                                    uint64_t **marks,
+                                    const uint32_t **me,
+                                    shmkit_error_t *error);
+
+// Makes a writer that waits for the readers look again: see shmkit_rwlock_words. NULL is allowed.
+void shmkit_rwlock_wake_writer(const shmkit_rwlock_t *rwlock);
+
+// The name in its region; it lives as long as the handle. "" for NULL.
+const char *shmkit_rwlock_name(const shmkit_rwlock_t *rwlock);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_rwlock_is_closed(const shmkit_rwlock_t *rwlock);
+
+// Ends the use of the lock through this handle; repeating it does nothing. The handle stays: its calls answer CLOSED until
+// shmkit_rwlock_free takes it. Fails, and changes nothing, with BUSY when it is the process's last and it holds the lock.
+shmkit_status_t shmkit_rwlock_close(const shmkit_rwlock_t *rwlock,
+                                    shmkit_error_t *error);
+
+// Closes the lock if that was not done, and releases the handle. NULL is allowed.
+//
+// No other thread may use the handle any more. A hold that this process has stays while the process has anything of the
+// region open, and is then as if its owner had died.
+void shmkit_rwlock_free(shmkit_rwlock_t *rwlock);
+
+// Opens the semaphore of this name, creating it when it is missing. `options` may be NULL.
+//
+// On success `*out` is a handle for shmkit_semaphore_free, else NULL. It may outlive the region's handle.
+// Fails with PARAMETER_MISMATCH (it exists with other numbers), INVALID_ARGUMENT (more than the maximum; a tracked one
+// without permits, or with fewer than its maximum), WRONG_KIND (the name is another object's, or a semaphore of the other
+// kind), INVALID_NAME, NO_SPACE (no room for named objects left), READ_ONLY, CLOSED (the region).
+shmkit_status_t shmkit_semaphore_open(const shmkit_region_t *region,
+                                      const char *name,
+                                      const shmkit_semaphore_options_t *options,
+                                      shmkit_semaphore_t **out,
+                                      shmkit_error_t *error);
+
+// Takes a permit, waiting as long as it takes. One of a tracked semaphore is the process's until it gives it back or dies.
+//
+// Fails with CLOSED, TOO_MANY_ATTACHMENTS (tracked: a forked child that finds no place).
+shmkit_status_t shmkit_semaphore_acquire(const shmkit_semaphore_t *semaphore,
+                                         shmkit_error_t *error);
+
+// Takes a permit if there is one, else answers WOULD_BLOCK. Never sleeps for one. Otherwise as shmkit_semaphore_acquire.
+shmkit_status_t shmkit_semaphore_try_acquire(const shmkit_semaphore_t *semaphore,
+                                             shmkit_error_t *error);
+
+// Takes a permit if there is one within `timeout_ns` nanoseconds, else answers TIMEOUT; SHMKIT_FOREVER is no limit. With
+// SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Otherwise as shmkit_semaphore_acquire.
+shmkit_status_t shmkit_semaphore_acquire_wait(const shmkit_semaphore_t *semaphore,
+                                              uint64_t timeout_ns,
+                                              uint32_t flags,
+                                              shmkit_error_t *error);
+
+// Gives `count` permits. Fails with LIMIT_EXCEEDED (signalling: there would be more than the maximum), NOT_OWNER (tracked:
+// this process holds fewer), CLOSED.
+shmkit_status_t shmkit_semaphore_release(const shmkit_semaphore_t *semaphore,
+                                         uint32_t count,
+                                         shmkit_error_t *error);
+
+// Permits available at this moment; 0 for NULL. Those of the dead count when the next one waits for them.
+uint32_t shmkit_semaphore_available(const shmkit_semaphore_t *semaphore);
+
+// The address of the word of a signalling semaphore, for languages that use it without a call. A permit is
+// SHMKIT_SEMAPHORE_PERMIT: to acquire, a compare-and-swap that takes one away if there is one; to release, one that adds
+// one if SHMKIT_WORD_WAITERS is not set and the maximum allows it. All else by a call. It lives as long as the handle.
+//
+// Fails with UNSUPPORTED (a tracked semaphore), CLOSED.
+shmkit_status_t shmkit_semaphore_word(const shmkit_semaphore_t *semaphore,
+                                      uint32_t **word,
+                                      shmkit_error_t *error);
+
+// The name in its region; it lives as long as the handle. "" for NULL.
+const char *shmkit_semaphore_name(const shmkit_semaphore_t *semaphore);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_semaphore_is_closed(const shmkit_semaphore_t *semaphore);
+
+// Ends the use of the semaphore through this handle; repeating it does nothing. The handle stays: its calls answer CLOSED
+// until shmkit_semaphore_free takes it. Fails, and changes nothing, with BUSY when it is the process's last and the process
+// holds permits of a tracked semaphore.
+shmkit_status_t shmkit_semaphore_close(const shmkit_semaphore_t *semaphore,
+                                       shmkit_error_t *error);
+
+// Closes the semaphore if that was not done, and releases the handle. NULL is allowed.
+//
+// No other thread may use the handle any more. Permits of a tracked semaphore that this process holds stay its own while it
+// has anything of the region open, and come back then.
+void shmkit_semaphore_free(shmkit_semaphore_t *semaphore);
 
 #ifdef __cplusplus
 }  // extern "C"

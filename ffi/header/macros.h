@@ -3,3 +3,4 @@
 #define SHMKIT_ERROR_INIT { sizeof(shmkit_error_t), SHMKIT_OK, 0, "", "", "" }
 #define SHMKIT_REGION_OPTIONS_INIT { sizeof(shmkit_region_options_t), 0, 0, 0, 0, 0 }
 #define SHMKIT_MAP_OPTIONS_INIT { sizeof(shmkit_map_options_t), 0, SHMKIT_PROTECTION_READ, 0, 0, 0, 0 }
+#define SHMKIT_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_semaphore_options_t), 0, 0, SHMKIT_SEMAPHORE_KIND_SIGNALLING, 0 }

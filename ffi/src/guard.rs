@@ -1,13 +1,12 @@
 //! `shmkit_region_*`: the guard.
 
-use std::time::Duration;
-
 use core_crate::{Acquired, ErrorKind, Result, Wait};
 
 use crate::boundary::{answer, attempt, borrow};
 use crate::error::{Details, Status};
+use crate::object;
 use crate::region::RegionHandle;
-use crate::{FOREVER, WAIT_INTERRUPTIBLE};
+use crate::wait::wait;
 
 /// An owner that died is a status of its own, and the guard is held.
 #[inline]
@@ -71,12 +70,7 @@ pub unsafe extern "C" fn shmkit_region_lock_wait(
     unsafe {
         attempt(error, || {
             let handle = borrow(region, "lock region")?;
-            handle.call("lock region").check_flags(flags, WAIT_INTERRUPTIBLE)?;
-            let wait = match timeout_ns {
-                FOREVER => Wait::forever(),
-                limit => Wait::timeout(Duration::from_nanos(limit)),
-            };
-            let wait = if flags & WAIT_INTERRUPTIBLE != 0 { wait.interruptible() } else { wait };
+            let wait = wait(timeout_ns, flags, &handle.call("lock region"))?;
             report(handle, handle.region.acquire(&wait)?)
         })
     }
@@ -127,17 +121,9 @@ pub unsafe extern "C" fn shmkit_region_guard_words(
     unsafe {
         attempt(error, || {
             let handle = borrow(region, "view guard")?;
+            let region = &handle.region;
             let call = handle.call("view guard");
-            call.clear(word)?;
-            call.clear(me.cast::<*mut u32>())?;
-            if handle.region.is_closed() {
-                return Err(call.error(ErrorKind::Closed));
-            }
-            let words = handle.region.guard_words();
-            let (guard, owner) = words.ok_or_else(|| call.error(ErrorKind::ReadOnly))?;
-            word.write(guard.as_ptr());
-            me.write(owner.as_ptr());
-            Ok(())
+            object::give_lock_words(&call, region.is_closed(), word, me, region.guard_words())
         })
     }
 }

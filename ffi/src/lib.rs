@@ -7,14 +7,23 @@
 //! - Null handles, names and results are refused with `InvalidArgument`. Other bad pointers are the caller's to avoid.
 //! - What succeeds allocates nothing here.
 
+mod atomic;
+mod barrier;
 mod boundary;
+mod condvar;
 mod error;
+mod event;
 mod guard;
 mod map_options;
 mod mapping;
+mod mutex;
+mod object;
 mod options;
 mod region;
 mod region_options;
+mod rwlock;
+mod semaphore;
+mod wait;
 
 /// As a time limit in nanoseconds: wait as long as it takes.
 pub const FOREVER: u64 = u64::MAX;

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Where the things that C sees are declared; the modules of a crate's `lib.rs` are followed.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 7] = [
     "core/src/error.rs",
     "core/src/layout.rs",
     "core/src/mapping/options.rs",
     "core/src/mapping/protection.rs",
+    "core/src/sync/event.rs",
+    "core/src/sync/semaphore.rs",
     "ffi/src/lib.rs",
 ];
 
@@ -72,8 +74,12 @@ fn generate() -> String {
 /// What cbindgen cannot be told: success is a status too, enumerators go without the `_T_` of their type, lists of all
 /// values stay in Rust, and comments lose what only Rust readers need.
 fn polish(text: &str) -> String {
-    let text =
-        text.replace("SHMKIT_STATUS_T_", "SHMKIT_").replace("_T_", "_").replace("[`", "`").replace("`]", "`");
+    let text = text
+        .replace("SHMKIT_STATUS_T_", "SHMKIT_")
+        .replace("_T_", "_")
+        .replace("[`", "`")
+        .replace("`]", "`")
+        .replace("`crate::", "`");
     let mut lines: Vec<&str> = Vec::new();
     let (mut in_status, mut in_safety) = (false, false);
     for line in
