@@ -17,7 +17,7 @@ use crate::layout::{
 };
 use crate::protocol::owner::{generation_of, owner_of, short_generation, slot_index};
 use crate::protocol::{event, marks, semaphore};
-use crate::sys::file;
+use crate::sys::{clock, file};
 
 /// What goes on in a region.
 #[derive(Clone, Debug, Serialize)]
@@ -31,6 +31,8 @@ pub struct RegionStatus {
     pub arena_len: usize,
     /// Bytes of the arena that belong to objects, or did.
     pub arena_used: usize,
+    /// When this was seen, nanoseconds of CLOCK_MONOTONIC: all other times of that clock count back from here.
+    pub now_ns: u64,
     /// Time of creation, nanoseconds since 1970.
     pub created_ns: u64,
     /// The creator's process id, in its own namespace.
@@ -138,15 +140,18 @@ impl Region {
                 arena.as_ref().map_or(Ok(0), |arena| arena.members(&entry.place).map(Iterator::count))?;
             objects.push(ObjectStatus { users, ..object_status(memory, entry)? });
         }
+        let attachments = attachments(memory, &entries);
         Ok(RegionStatus {
             name: self.location().display().into_owned(),
             len: self.len(),
             arena_len: memory.geometry.arena_len,
             arena_used: arena.as_ref().map_or(Ok(0), Chain::used)?,
+            // After everything else, so that nothing seen lies in its future.
+            now_ns: clock::monotonic_ns(),
             created_ns: header.created_ns,
             creator_pid: header.creator_pid,
             attachment_limit: self.attachment_limit(),
-            attachments: attachments(memory, &entries),
+            attachments,
             objects,
         })
     }
@@ -339,6 +344,8 @@ mod tests {
         let holder = by_name("m").holder.as_ref().unwrap();
         assert!(holder.alive && holder.pid == std::process::id() && holder.since_ns.is_some());
         assert!(by_name("m").has_waiters && by_name("m").users == 1);
+        let times = [status.attachments[0].attached_ns, holder.since_ns.unwrap(), status.now_ns];
+        assert!(times.is_sorted() && times[0] > 0, "{times:?}");
         assert!(by_name("").holder.is_none());
         assert_eq!((by_name("l").shares[0].count, by_name("p").shares[0].count), (1, 1));
         assert_eq!((by_name("p").value, by_name("e").value), (Some(2), Some(1)));
