@@ -3,9 +3,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+tools/build-runners.sh
 mkdir -p build/demo
-cargo build --quiet --release --package shmkit --example wordcount
-cp target/release/examples/wordcount build/demo/wordcount-rust
-cc -std=c11 -O2 -Wall -Wextra -Iinclude examples/wordcount/main.c build/c/libshmkit.a -lpthread -ldl -lm -o build/demo/wordcount-c
-(cd examples && go build -o ../build/demo/wordcount-go ./wordcount)
-exec .venv/bin/python examples/wordcount/demo.py build/demo ${VICTIM:-c}
+exec .venv/bin/python examples/wordcount/demo.py build/examples/wordcount build/demo/corpus.txt ${VICTIM:-c}

@@ -1,8 +1,9 @@
 """Counts a real corpus with four workers in four languages, kills one of them, and checks the result.
 
-demo.py WORKERS_FOLDER [VICTIM]      VICTIM: rust, c, python or go (default c)
+demo.py PROGRAMS CORPUS [VICTIM]      VICTIM: rust, c, python or go (default c)
 
-README.md in this folder says what the workers share. The folder holds the programs that tools/demo.sh built.
+README.md in this folder says what the workers share. PROGRAMS is the folder with the compiled workers, called after
+their languages; CORPUS is the file to gather the corpus in.
 """
 
 import os
@@ -81,7 +82,7 @@ class Results:
 def show_progress(results, chunk_count, end=""):
     done = results.chunks
     bar = "█" * (30 * done // chunk_count)
-    shares = "  ".join(f"{language} {chunks}" for language, chunks in zip(LANGUAGES, results.by_worker))
+    shares = "  ".join(f"{language} {chunks}" for language, chunks in zip(LANGUAGES, results.by_worker, strict=True))
     line = f"  {bar:·<30} {done}/{chunk_count} chunks   {shares}"
     # On a terminal the line is drawn over itself; elsewhere only the last one is printed.
     if sys.stdout.isatty():
@@ -90,8 +91,8 @@ def show_progress(results, chunk_count, end=""):
         print(line)
 
 
-def start_workers(folder, corpus, name, victim):
-    commands = {language: [folder / f"wordcount-{language}"] for language in ("rust", "c", "go")}
+def start_workers(programs, corpus, name, victim):
+    commands = {language: [programs / language] for language in ("rust", "c", "go")}
     commands["python"] = [sys.executable, Path(__file__).with_name("main.py")]
     workers = {}
     for language in LANGUAGES:
@@ -100,62 +101,74 @@ def start_workers(folder, corpus, name, victim):
     return workers
 
 
-def run_workers(folder, corpus, victim):
-    """Runs the four workers to the end and returns what they counted."""
-    size = corpus.stat().st_size
-    chunk_count = -(-size // CHUNK_SIZE)
-    assert chunk_count <= MAX_CHUNKS, "the corpus is larger than the tables"
-    name = f"wordcount-{os.getpid()}"
-    with shmkit.Region.create(name, REGION_LEN) as region:
-        try:
-            region[0:16] = struct.pack("=QQ", chunk_count, CHUNK_SIZE)
-            results = Results(region)
-            workers = start_workers(folder, corpus, name, victim)
-            started, first, killed = time.monotonic(), None, None
-            while results.chunks < chunk_count or any(w.poll() is None for w in workers.values()):
-                if first is None and results.number(READY) == len(LANGUAGES):
-                    first = time.monotonic()
-                if results.number(WAITING) and killed is None:
-                    killed = time.monotonic()
-                    show_progress(results, chunk_count, end="\n")
-                    print(
-                        f"  kill:   the {victim} worker has added half of a chunk's counts, holding the guard: SIGKILL"
-                    )
-                    workers[victim].send_signal(signal.SIGKILL)
-                    workers[victim].wait()
-                if killed and results.number(GIVEN_BACK) and killed is not True:
-                    heir = LANGUAGES[results.number(GIVEN_BACK_BY) - 1]
-                    took_ms = (time.monotonic() - killed) * 1e3
-                    print(
-                        f"  heir:   the {heir} worker was told that the owner died, gave its chunk back and went on ({took_ms:.1f} ms)"
-                    )
-                    killed = True
-                for language, worker in workers.items():
-                    if worker.poll() not in (None, 0) and not (language == victim and killed):
-                        sys.exit(f"demo: the {language} worker failed with status {worker.returncode}")
-                if time.monotonic() - started > TIME_LIMIT_S:
-                    sys.exit(f"demo: not finished after {TIME_LIMIT_S} s")
-                show_progress(results, chunk_count)
-                time.sleep(0.002)
-            took = time.monotonic() - first
-            show_progress(results, chunk_count, end="\n")
-            if workers[victim].returncode != -signal.SIGKILL or not killed:
-                sys.exit(
-                    f"demo: the {victim} worker ended with {workers[victim].returncode} instead of being killed"
-                )
-            if results.number(GIVEN_BACK) != 1:
-                sys.exit(f"demo: {results.number(GIVEN_BACK)} chunks were given back instead of one")
-            print(
-                f"  done:   {size / 1e6:.1f} MB in {took:.2f} s, {size / 1e6 / took:.0f} MB/s, by three survivors and the dead one's first two chunks"
-            )
-            return results.by_length, results.lines, results.words
-        finally:
-            shmkit.Region.unlink(name)
+class Run:
+    """Four workers on one region, from start to end."""
+
+    def __init__(self, programs, corpus, victim):
+        self.size = corpus.stat().st_size
+        self.chunk_count = -(-self.size // CHUNK_SIZE)
+        assert self.chunk_count <= MAX_CHUNKS, "the corpus is larger than the tables"
+        self.programs, self.corpus, self.victim = programs, corpus, victim
+        self.killed_at = self.inherited = None
+
+    def run(self):
+        """Words by length, lines and words, as the workers counted them."""
+        name = f"wordcount-{os.getpid()}"
+        with shmkit.Region.create(name, REGION_LEN) as region:
+            try:
+                region[0:16] = struct.pack("=QQ", self.chunk_count, CHUNK_SIZE)
+                self.results = Results(region)
+                self.workers = start_workers(self.programs, self.corpus, name, self.victim)
+                self.watch()
+                return self.results.by_length, self.results.lines, self.results.words
+            finally:
+                shmkit.Region.unlink(name)
+
+    def watch(self):
+        """Shows how it goes, and kills the victim when it stands in the middle of its critical section."""
+        results, workers = self.results, self.workers
+        deadline, first = time.monotonic() + TIME_LIMIT_S, None
+        while results.chunks < self.chunk_count or any(worker.poll() is None for worker in workers.values()):
+            if first is None and results.number(READY) == len(LANGUAGES):
+                first = time.monotonic()
+            if self.killed_at is None and results.number(WAITING):
+                self.kill()
+            if self.killed_at and not self.inherited and results.number(GIVEN_BACK):
+                self.report_heir()
+            for language, worker in workers.items():
+                if worker.poll() not in (None, 0) and not (language == self.victim and self.killed_at):
+                    sys.exit(f"demo: the {language} worker failed with status {worker.returncode}")
+            if time.monotonic() > deadline:
+                sys.exit(f"demo: not finished after {TIME_LIMIT_S} s")
+            show_progress(results, self.chunk_count)
+            time.sleep(0.002)
+        took = time.monotonic() - first
+        show_progress(results, self.chunk_count, end="\n")
+        if workers[self.victim].returncode != -signal.SIGKILL or results.number(GIVEN_BACK) != 1:
+            status, chunks = workers[self.victim].returncode, results.number(GIVEN_BACK)
+            sys.exit(f"demo: the {self.victim} worker ended with {status}, {chunks} chunks were given back")
+        megabytes = self.size / 1e6
+        print(
+            f"  done:   {megabytes:.1f} MB in {took:.2f} s ({megabytes / took:.0f} MB/s), two chunks of them by the dead"
+        )
+
+    def kill(self):
+        show_progress(self.results, self.chunk_count, end="\n")
+        print(f"  kill:   the {self.victim} worker has added half of a chunk's counts and holds the guard: SIGKILL")
+        self.killed_at = time.monotonic()
+        self.workers[self.victim].send_signal(signal.SIGKILL)
+        self.workers[self.victim].wait()
+
+    def report_heir(self):
+        self.inherited = LANGUAGES[self.results.number(GIVEN_BACK_BY) - 1]
+        took_ms = (time.monotonic() - self.killed_at) * 1e3
+        print(f"  heir:   the {self.inherited} worker was told that the owner died, gave the chunk back and went on")
+        print(f"          ({took_ms:.1f} ms after the kill)")
 
 
-def compare_with_pipe(folder, corpus):
+def compare_with_pipe(programs, corpus):
     """One Rust process counts the mapped file, and counts the same bytes when they come through a pipe."""
-    program = folder / "wordcount-rust"
+    program = programs / "rust"
     times = {"mapped": [], "pipe": []}
     for _ in range(3):
         for how in times:
@@ -164,9 +177,7 @@ def compare_with_pipe(folder, corpus):
                 output = subprocess.run([program, "mapped", corpus], check=True, capture_output=True).stdout
             else:
                 sender = subprocess.Popen(["cat", corpus], stdout=subprocess.PIPE)
-                output = subprocess.run(
-                    [program, "stdin"], stdin=sender.stdout, check=True, capture_output=True
-                ).stdout
+                output = subprocess.run([program, "stdin"], stdin=sender.stdout, check=True, capture_output=True).stdout
                 sender.wait()
             times[how].append(time.monotonic() - start)
     mapped, pipe = (sorted(times[how])[1] for how in ("mapped", "pipe"))
@@ -176,21 +187,20 @@ def compare_with_pipe(folder, corpus):
     return [int(number) for number in output.split()]
 
 
-def main(folder, victim="c"):
+def main(programs, corpus, victim="c"):
     if victim not in LANGUAGES:
         sys.exit(f"demo: the victim is one of {', '.join(LANGUAGES)}, not {victim!r}")
-    folder = Path(folder)
-    corpus = folder / "corpus.txt"
+    programs, corpus = Path(programs), Path(corpus)
     gather_corpus(corpus)
     print("workers: rust, c, python and go, on one region")
-    by_length, lines, words = run_workers(folder, corpus, victim)
+    by_length, lines, words = Run(programs, corpus, victim).run()
     expected_by_length, expected_lines = independent_count(corpus)
     print(
         f"check:  {words:,} words in {lines:,} lines; tr, awk and wc say {sum(expected_by_length):,} in {expected_lines:,}"
     )
-    if by_length != expected_by_length or lines != expected_lines or words != sum(expected_by_length):
+    if by_length != expected_by_length or lines != expected_lines or words != expected:
         sys.exit("demo: the counts differ")
-    if compare_with_pipe(folder, corpus) != [words, lines]:
+    if compare_with_pipe(programs, corpus) != [words, lines]:
         sys.exit("demo: the count through a pipe differs")
     print("demo: ok")
 

@@ -2,8 +2,8 @@
 
 bench.py [GROUP ...]
 
-Each program prints one JSON object a line: name, ours_ns, peer_ns. The name is `<group>.<case>.<language>.vs_<peer>`; the
-ratio is ours divided by peer, so lower is better.
+Each program prints one JSON object a line: name, ours_ns, peer_ns. The name is `<group>.<case>.<language>.vs_<peer>`;
+the ratio is ours divided by peer, so lower is better.
 """
 
 import json

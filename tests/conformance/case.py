@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shlex
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,9 @@ STILL_WAITING_S = 0.15
 MAGIC = b"shmkit\x1a\n"
 #: The region's guard in its header: asking for the lock may mark it, and harms nothing.
 GUARD = slice(256, 320)
+#: The slot table of a region, and the part of each slot that says what its owner last waited for.
+SLOTS, SLOT_SIZE, MOST_SLOTS = 4096, 64, 1023
+WAITS = slice(48, 64)
 #: The part of the header under the checksum, which follows it.
 CHECKED_HEADER_LEN = 100
 
@@ -214,6 +218,9 @@ def _state_of(path: Path) -> tuple:
         content = bytearray(path.read_bytes())
         if content.startswith(MAGIC):
             content[GUARD] = bytes(len(content[GUARD]))
+            slot_count = min(int.from_bytes(content[28:32], sys.byteorder), MOST_SLOTS)
+            for start in range(SLOTS, min(SLOTS + slot_count * SLOT_SIZE, len(content)), SLOT_SIZE):
+                content[start + WAITS.start : start + WAITS.stop] = bytes(WAITS.stop - WAITS.start)
     return (str(path), status.st_mode, status.st_size, hashlib.sha256(content).hexdigest())
 
 
