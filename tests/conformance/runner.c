@@ -4,19 +4,10 @@
 // library refuses is an answer like any other.
 
 #define _POSIX_C_SOURCE 200809L
-#include "runner_protocol.h"
+#include "runner_objects.h"
 
 #include <signal.h>
 #include <unistd.h>
-
-enum { MAX_NAMED = 4096 };
-
-// A handle under the name that the driver gave it; one of the two is NULL.
-struct object {
-    char *name;
-    shmkit_region_t *region;
-    shmkit_mapping_t *mapping;
-};
 
 struct view {
     char *name;
@@ -26,23 +17,9 @@ struct view {
     bool writable;
 };
 
-static struct object *objects[MAX_NAMED];
 static struct view *views[MAX_NAMED];
 
 // ---- Handles and views
-
-static struct object **object_slot(const char *name) {
-    struct object **free_slot = NULL;
-    for (size_t i = 0; i < MAX_NAMED; i++) {
-        if (objects[i] && strcmp(objects[i]->name, name) == 0) {
-            return &objects[i];
-        }
-        if (!objects[i] && !free_slot) {
-            free_slot = &objects[i];
-        }
-    }
-    return free_slot;
-}
 
 static struct view **view_slot(const char *name) {
     struct view **free_slot = NULL;
@@ -66,15 +43,6 @@ static bool has_views(const struct object *object) {
     return false;
 }
 
-static void release(struct object **slot) {
-    struct object *object = *slot;
-    *slot = NULL;
-    shmkit_region_free(object->region);
-    shmkit_mapping_free(object->mapping);
-    free(object->name);
-    free(object);
-}
-
 static size_t len_of(const struct object *object) {
     return object->region ? shmkit_region_len(object->region) : shmkit_mapping_len(object->mapping);
 }
@@ -96,7 +64,7 @@ static int keep(const struct command *command, shmkit_status_t status, shmkit_re
         release(slot);
     }
     *slot = malloc(sizeof **slot);
-    **slot = (struct object){strdup(name), region, mapping};
+    **slot = (struct object){.name = strdup(name), .region = region, .mapping = mapping};
     return answer(SHMKIT_OK, " len=%zu", len_of(*slot));
 }
 
@@ -263,56 +231,6 @@ static int use_view(const struct command *command) {
     return answer_data(SHMKIT_OK, view->data + offset, len);
 }
 
-// Answers a lock: held, held after an owner's death, or not held.
-static int answer_lock(shmkit_status_t status, const char *held) {
-    bool owner_died = status == SHMKIT_OWNER_DIED;
-    return answer(owner_died ? SHMKIT_OK : status, "%s owner_died=%d", held, owner_died);
-}
-
-static int lock(const struct command *command, const shmkit_region_t *region) {
-    if (strcmp(command->op, "unlock") == 0) {
-        return done(shmkit_region_unlock(region, &error));
-    }
-    if (strcmp(command->op, "make_consistent") == 0) {
-        return done(shmkit_region_make_consistent(region, &error));
-    }
-    if (strcmp(command->op, "try_lock") == 0) {
-        shmkit_status_t status = shmkit_region_try_lock(region, &error);
-        if (status == SHMKIT_WOULD_BLOCK) {
-            return answer_lock(SHMKIT_OK, " locked=0");
-        }
-        return answer_lock(status, " locked=1");
-    }
-    if (!find(command, "timeout_ms")) {
-        return answer_lock(shmkit_region_lock(region, &error), "");
-    }
-    uint64_t timeout_ns = number(command, "timeout_ms", 0, 10) * 1000000;
-    return answer_lock(shmkit_region_lock_wait(region, timeout_ns, 0, &error), "");
-}
-
-static int add(const struct command *command, const shmkit_region_t *region) {
-    uint64_t offset = number(command, "offset", 0, 10);
-    shmkit_status_t status = SHMKIT_OK;
-    for (uint64_t count = number(command, "count", 0, 10); count > 0 && status == SHMKIT_OK; count--) {
-        status = shmkit_region_lock(region, &error);
-        if (status == SHMKIT_OWNER_DIED) {
-            status = shmkit_region_make_consistent(region, &error);
-        }
-        if (status != SHMKIT_OK) {
-            break;
-        }
-        uint64_t sum = 0;
-        status = shmkit_region_read_at(region, offset, &sum, sizeof sum, &error);
-        sum++;
-        if (status == SHMKIT_OK) {
-            status = shmkit_region_write_at(region, offset, &sum, sizeof sum, &error);
-        }
-        shmkit_status_t unlocked = shmkit_region_unlock(region, status == SHMKIT_OK ? &error : NULL);
-        status = status == SHMKIT_OK ? unlocked : status;
-    }
-    return done(status);
-}
-
 static int change_range(const struct command *command, const struct object *object) {
     static const char *const advice_names[] = {"normal", "random", "sequential", "will_need", "dont_need", NULL};
     static const uint32_t advices[] = {SHMKIT_ADVICE_NORMAL, SHMKIT_ADVICE_RANDOM, SHMKIT_ADVICE_SEQUENTIAL,
@@ -341,10 +259,25 @@ static int change_range(const struct command *command, const struct object *obje
 }
 
 static int use_object(const struct command *command, struct object **slot) {
-    static const char *const locks[] = {"lock", "try_lock", "unlock", "make_consistent", NULL};
     static const char *const ranges[] = {"flush", "protect", "advise", NULL};
     const char *op = command->op;
     struct object *object = *slot;
+    if (strcmp(op, "close") == 0) {
+        return done(close_object(object));
+    }
+    if (strcmp(op, "drop") == 0) {
+        if (has_views(object)) {
+            return fail("a handle with live views");
+        }
+        release(slot);
+        return done(SHMKIT_OK);
+    }
+    if (object->region && strcmp(op, "region_info") == 0) {
+        return region_info(object->region);
+    }
+    if (!object->region && !object->mapping) {
+        return operate(command, object);
+    }
     if (strcmp(op, "read") == 0) {
         return read_object(command, object);
     }
@@ -354,30 +287,10 @@ static int use_object(const struct command *command, struct object **slot) {
     if (strcmp(op, "view") == 0) {
         return take_view(command, object);
     }
-    if (strcmp(op, "close") == 0) {
-        return done(object->region ? shmkit_region_close(object->region, &error)
-                                   : shmkit_mapping_close(object->mapping, &error));
-    }
-    if (strcmp(op, "drop") == 0) {
-        if (has_views(object)) {
-            return fail("a handle with live views");
-        }
-        release(slot);
-        return done(SHMKIT_OK);
-    }
     if (ranges[index_of(op, ranges)]) {
         return change_range(command, object);
     }
-    if (object->region && strcmp(op, "region_info") == 0) {
-        return region_info(object->region);
-    }
-    if (object->region && strcmp(op, "add") == 0) {
-        return add(command, object->region);
-    }
-    if (object->region && locks[index_of(op, locks)]) {
-        return lock(command, object->region);
-    }
-    return fail("unknown operation %s", op);
+    return operate(command, object);
 }
 
 static int run(const struct command *command) {
