@@ -1,7 +1,7 @@
 """Times the Python face beside its peers. Arguments: the groups wanted, or none for all.
 
-Ours and the peer are measured in turn, round by round, so that a machine that changes its speed changes both; the figure
-is the median over the rounds. The loop itself is timed too and taken off both.
+Ours and the peer are measured in turn, round by round, so that a machine that changes its speed changes both; the
+figure is the median over the rounds. The loop itself is timed too and taken off both.
 """
 
 import json
@@ -54,9 +54,7 @@ def run_lock():
         peers = {"acquire": peer.acquire, "release": peer.release, "peer": peer}
         pair = "acquire(); release()"
         compare(f"lock.acquire_release.python.vs_{peer_name}", 200_000, pair, pair, ours, peers)
-        compare(
-            f"lock.with.python.vs_{peer_name}", 200_000, "with guard: pass", "with peer: pass", ours, peers
-        )
+        compare(f"lock.with.python.vs_{peer_name}", 200_000, "with guard: pass", "with peer: pass", ours, peers)
         statement = "with region.lock(): pass"
         compare(f"lock.with_lock.python.vs_{peer_name}", 200_000, statement, "with peer: pass", ours, peers)
 
