@@ -1,6 +1,7 @@
 //! Tests with several processes: one program, which starts itself again for its helpers.
 
 mod common;
+mod format;
 mod kills;
 mod leaks;
 mod objects;

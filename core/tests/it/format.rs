@@ -1,0 +1,69 @@
+//! `docs/format.md` says what the code does: each field stands there with its offset and size.
+
+use std::mem::offset_of;
+
+use shmkit::layout::*;
+
+const PAGE: &str = include_str!("../../../docs/format.md");
+
+/// The part of the page under a heading that begins so.
+fn section(heading: &str) -> &'static str {
+    let start = PAGE.find(heading).unwrap_or_else(|| panic!("no heading {heading:?}"));
+    let rest = &PAGE[start + heading.len()..];
+    &rest[..rest.find("\n#").unwrap_or(rest.len())]
+}
+
+/// The row of a field: its first cells are offset, bytes and name.
+fn expect_row(heading: &str, offset: usize, bytes: usize, field: &str) {
+    let row = format!("| {offset} | {bytes} | `{field}` |");
+    assert!(section(heading).contains(&row), "{heading:?} lacks the row {row}");
+}
+
+macro_rules! expect_fields {
+    ($heading:expr, $base:expr, $struct:ty, $($field:ident: $bytes:expr),* $(,)?) => {
+        $(expect_row($heading, $base + offset_of!($struct, $field), $bytes, stringify!($field));)*
+    };
+}
+
+#[test]
+fn every_field_is_where_the_page_says() {
+    expect_fields!(
+        "### Fixed header", 0, FixedHeader,
+        magic: 8, layout_version: 4, kind: 4, header_size: 4, slot_size: 4, page_size: 4, slot_count: 4,
+        slots_offset: 8, arena_offset: 8, arena_len: 8, data_offset: 8, data_capacity: 8, created_ns: 8, id: 16,
+        creator_pid: 4, checksum: 4,
+    );
+    expect_fields!("### Live header", LIVE_HEADER_OFFSET, LiveHeader, state: 4, slots_high: 4, data_len: 8);
+    expect_fields!(
+        "### Owner word", 0, OwnerWord, word: 4, deaths: 4, noticed_owner: 4, noticed_ns: 8
+    );
+    expect_fields!(
+        "### Slot:", 0, Slot,
+        generation: 4, state: 4, pid: 4, pid_namespace: 8, attached_ns: 8, label: 16, waits_for: 8, waits_ns: 8,
+    );
+    expect_fields!(
+        "## The arena", 0, ObjectHeader,
+        size: 8, state: 4, kind: 4, name_len: 4, payload_offset: 8, payload_len: 8, parameters: 16,
+    );
+}
+
+#[test]
+fn the_constants_are_what_the_page_says() {
+    for (heading, text) in [
+        ("# The byte format", format!("layout version **{LAYOUT_VERSION}**")),
+        ("### Fixed header", format!("`{}`", MAGIC.escape_ascii())),
+        ("### Fixed header", format!("`header_size` | {HEADER_SIZE} |")),
+        ("### Fixed header", format!("`slot_size` | {SLOT_SIZE} |")),
+        ("### Fixed header", format!("1 to {MAX_SLOT_COUNT}")),
+        ("### Live header", format!("at offset {LIVE_HEADER_OFFSET}")),
+        ("### Live header", format!("{STATE_READY:#010X}").replace("0X", "0x")),
+        ("### Guard", format!("at offset {GUARD_OFFSET}")),
+        ("## The arena", format!("{OBJECT_LIVE:#010X}").replace("0X", "0x")),
+        ("### Slot:", format!("byte 2^{}", TOKEN_BASE.trailing_zeros())),
+    ] {
+        assert!(section(heading).contains(&text), "{heading:?} lacks {text:?}");
+    }
+    for (index, kind) in ObjectKind::ALL.into_iter().enumerate() {
+        assert_eq!(kind as usize, 16 + index, "the page counts the kinds from 16 without a gap");
+    }
+}
