@@ -110,13 +110,27 @@ fn take<'a>(region: &'a Region, worker: usize, ledger: &Ledger<'_>) -> Option<Re
     }
 }
 
+/// A dead process keeps its slot for as long as somebody looks at its memory (through /proc, say) at that moment: the
+/// kernel takes the memory down when the last one has looked away.
+fn open_when_a_slot_is_free(name: &str) -> Region {
+    let start = Instant::now();
+    loop {
+        match Region::open(name) {
+            Err(error) if error.kind() == ErrorKind::TooManyAttachments && start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            result => return result.unwrap(),
+        }
+    }
+}
+
 /// Works until it is killed. Now and then it leaves the region and comes back, so that it also dies doing that.
 fn work(name: &str, path: &str, worker: usize) {
     die_with_parent();
     let mapping = open_ledger(path);
     let ledger = Ledger(mapping.view_mut().unwrap());
     loop {
-        let region = Region::open(name).unwrap();
+        let region = open_when_a_slot_is_free(name);
         for _ in 0..500 {
             match take(&region, worker, &ledger) {
                 Some(guard) => section(&guard, &ledger, worker),
