@@ -14,8 +14,9 @@ pub(crate) trait Party {
     fn slots_high(&self) -> usize;
     /// CLOCK_MONOTONIC, in nanoseconds.
     fn now_ns(&self) -> u64;
-    /// Sleeps while the word holds `expected`, at most this long.
-    fn sleep(&self, word: &AtomicU32, expected: u32, at_most: Duration) -> Slept;
+    /// Sleeps while the word holds `expected`, at most this long. `since_ns` is for people: when the wait began that this
+    /// sleep is a part of.
+    fn sleep(&self, word: &AtomicU32, expected: u32, at_most: Duration, since_ns: u64) -> Slept;
     /// Wakes sleepers on the word, and says how many there were.
     fn wake(&self, word: &AtomicU32, count: i32) -> usize;
 }

@@ -76,6 +76,8 @@ pub(crate) enum Stop {
 pub(crate) struct Sleeper<'a> {
     wait: &'a Wait,
     slice: Duration,
+    /// When the first sleep began.
+    since_ns: Option<u64>,
 }
 
 impl<'a> Sleeper<'a> {
@@ -83,7 +85,7 @@ impl<'a> Sleeper<'a> {
     const LAST: Duration = Duration::from_millis(16);
 
     pub fn new(wait: &'a Wait) -> Sleeper<'a> {
-        Sleeper { wait, slice: Self::FIRST }
+        Sleeper { wait, slice: Self::FIRST, since_ns: None }
     }
 
     /// Sleeps one slice while the word holds `expected`. `Ok(true)`: the slice ran out; `Ok(false)`: look again.
@@ -98,7 +100,8 @@ impl<'a> Sleeper<'a> {
                 left => self.slice.min(Duration::from_nanos(left)),
             },
         };
-        let slept = party.sleep(word, expected, at_most);
+        let since_ns = *self.since_ns.get_or_insert_with(|| party.now_ns());
+        let slept = party.sleep(word, expected, at_most, since_ns);
         if slept != Slept::Woken && self.wait.unless.is_some_and(|(stop, context)| stop(context)) {
             return Err(Stop::Interrupted);
         }
@@ -122,7 +125,7 @@ mod tests {
     struct Scripted;
 
     impl Party for Scripted {
-        fn sleep(&self, word: &AtomicU32, _: u32, _: Duration) -> Slept {
+        fn sleep(&self, word: &AtomicU32, _: u32, _: Duration, _: u64) -> Slept {
             [Slept::Woken, Slept::TimedOut, Slept::Interrupted][word.load(Relaxed) as usize]
         }
         fn is_dead(&self, _: u32) -> bool {

@@ -241,7 +241,7 @@ mod tests {
         fn is_replaced(&self, owner: u32) -> bool {
             owner == self.replaced.get()
         }
-        fn sleep(&self, word: &AtomicU32, expected: u32, _: Duration) -> Slept {
+        fn sleep(&self, word: &AtomicU32, expected: u32, _: Duration, _: u64) -> Slept {
             assert_eq!(word.load(Relaxed), expected, "the word must not have changed between look and sleep");
             assert!(expected & WAITERS != 0, "a sleeper nobody knows of");
             let step = self.steps.borrow_mut().pop().expect("slept once more than the script says");

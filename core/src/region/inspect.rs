@@ -63,7 +63,7 @@ pub struct AttachmentStatus {
     pub attached_ns: u64,
     /// What one of its threads sleeps on: the object's name, empty for the guard.
     pub waits_for: Option<String>,
-    /// When that thread fell asleep last, nanoseconds of CLOCK_MONOTONIC; a long wait is made of short sleeps.
+    /// When that wait began, nanoseconds of CLOCK_MONOTONIC.
     pub waits_ns: Option<u64>,
 }
 
@@ -116,7 +116,7 @@ pub struct ObjectStatus {
     pub deaths: u32,
     /// Permits available, the value of an atomic, 1 for an event that is set, the number that must arrive.
     pub value: Option<i128>,
-    /// Processes that have it open.
+    /// Living processes that have it open.
     pub users: usize,
 }
 
@@ -136,9 +136,10 @@ impl Region {
         let entries = arena.as_ref().map_or(Ok(Vec::new()), Chain::entries)?;
         let mut objects = vec![ObjectStatus::new("", "guard").owned(memory, memory.guard())];
         for entry in &entries {
-            let users =
-                arena.as_ref().map_or(Ok(0), |arena| arena.members(&entry.place).map(Iterator::count))?;
-            objects.push(ObjectStatus { users, ..object_status(memory, entry)? });
+            let status = object_status(memory, entry)?;
+            let members = arena.as_ref().map(|arena| arena.members(&entry.place)).transpose()?;
+            let living = members.into_iter().flatten().filter(|owner| process(memory, *owner).2);
+            objects.push(ObjectStatus { users: living.count(), ..status });
         }
         let attachments = attachments(memory, &entries);
         Ok(RegionStatus {
@@ -352,6 +353,31 @@ mod tests {
         assert_eq!((by_name("a").value, by_name("a").users), (Some(-7), 0));
         assert!(status.to_json().starts_with(&format!(r#"{{"name":"{name}","len":100"#)));
         assert!(Region::list().unwrap().contains(&name));
+        Region::unlink(&name).unwrap();
+    }
+
+    #[test]
+    fn a_wait_has_one_beginning_however_many_sleeps_it_takes() {
+        let name = format!("unit-inspect-wait-{}", std::process::id());
+        let region = Region::create(&name, 100).unwrap();
+        let mutex = region.mutex("m").unwrap();
+        let guard = mutex.lock().unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| drop(mutex.lock()));
+            // Longer than the longest sleep. Between two sleeps a waiter is none: look until it is one.
+            let long = |status: &RegionStatus| {
+                let [attachment] = &status.attachments[..] else { panic!("{status:?}") };
+                attachment.waits_for.is_some() && status.now_ns - attachment.waits_ns.unwrap() > 40_000_000
+            };
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            while !long(&region.status().unwrap()) {
+                assert!(std::time::Instant::now() < deadline, "{:?}", region.status());
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            drop(guard);
+            waiter.join().unwrap();
+        });
+        assert_eq!(region.status().unwrap().attachments[0].waits_for, None);
         Region::unlink(&name).unwrap();
     }
 }

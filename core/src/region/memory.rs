@@ -406,11 +406,11 @@ impl Party for Memory {
         clock::monotonic_ns()
     }
 
-    fn sleep(&self, word: &AtomicU32, expected: u32, at_most: Duration) -> Slept {
+    fn sleep(&self, word: &AtomicU32, expected: u32, at_most: Duration, since_ns: u64) -> Slept {
         let slots = self.slots();
         let slot = slots.get(slot_index(self.me_if_attached()));
         if let Some(slot) = slot {
-            slot.waits_ns.store(clock::monotonic_ns(), Ordering::Relaxed);
+            slot.waits_ns.store(since_ns, Ordering::Relaxed);
             slot.waits_for.store(self.offset_of(word) as u64, Ordering::Relaxed);
         }
         let woken = futex::wait(word, expected, at_most);

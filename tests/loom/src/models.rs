@@ -63,7 +63,7 @@ impl Party for Kernel {
     fn now_ns(&self) -> u64 {
         0
     }
-    fn sleep(&self, word: &AtomicU32, expected: u32, _: Duration) -> Slept {
+    fn sleep(&self, word: &AtomicU32, expected: u32, _: Duration, _: u64) -> Slept {
         let mut sleepers = self.sleepers.lock().unwrap();
         let place = Kernel::place(&mut sleepers, word);
         if word.load(SeqCst) != expected {
