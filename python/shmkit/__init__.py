@@ -10,7 +10,9 @@ owner when one died::
             region[0] += 1
 
 - :class:`Region`: a named piece of memory that processes in any language attach to.
-- :class:`Guard`: the lock of a region.
+- :class:`Guard`: a lock as ``with`` holds it, first of all the one over a region's bytes.
+- :class:`Mutex`, :class:`RwLock`, :class:`Semaphore`, :class:`Condvar`, :class:`Event`, :class:`Barrier`,
+  :class:`Atomic`: named objects of a region, found or created by ``region.mutex("name")`` and its like.
 - :class:`Mapping`: one mapped range of a file, or of memory without a file.
 - :class:`Error`: the base of all exceptions, which are also the builtin ones that fit.
 
@@ -53,7 +55,19 @@ from ._errors import (
     WouldBlockError,
     WrongKindError,
 )
-from ._native import Guard, Mapping, Region, __version__
+from ._native import (
+    Atomic,
+    Barrier,
+    Condvar,
+    Event,
+    Guard,
+    Mapping,
+    Mutex,
+    Region,
+    RwLock,
+    Semaphore,
+    __version__,
+)
 
 for _class in list(vars().values()):
     if isinstance(_class, type):
@@ -63,12 +77,16 @@ del _class
 __all__ = [
     "Advice",
     "AlreadyExistsError",
+    "Atomic",
     "BadMagicError",
+    "Barrier",
     "BrokenError",
     "BusyError",
     "ClosedError",
+    "Condvar",
     "CorruptedError",
     "Error",
+    "Event",
     "Guard",
     "InternalError",
     "InvalidArgumentError",
@@ -77,6 +95,7 @@ __all__ = [
     "IoError",
     "LimitExceededError",
     "Mapping",
+    "Mutex",
     "NoSpaceError",
     "NotFoundError",
     "NotOwnerError",
@@ -89,6 +108,8 @@ __all__ = [
     "ReadOnlyError",
     "Region",
     "ReplacedError",
+    "RwLock",
+    "Semaphore",
     "Sharing",
     "SizeMismatchError",
     "TooManyAttachmentsError",

@@ -6,6 +6,7 @@ is loaded, so none can be missing.
 """
 
 import builtins
+import threading
 from typing import ClassVar
 
 
@@ -199,7 +200,7 @@ class ParameterMismatchError(Error, ValueError):
     kind = "ParameterMismatch"
 
 
-class BrokenError(Error, RuntimeError):
+class BrokenError(Error, threading.BrokenBarrierError):
     """A participant of the barrier died, or somebody broke it."""
 
     kind = "Broken"

@@ -84,6 +84,26 @@ pub fn seconds(value: f64, place: Place<'_>) -> Result<Option<Duration>> {
     Ok(Duration::try_from_secs_f64(value).ok())
 }
 
+/// A time limit as the waits of `threading` take it: a negative one is over already. `None` is no limit.
+pub fn limit(value: Option<f64>, place: Place<'_>) -> Result<Option<Duration>> {
+    match value {
+        None => Ok(None),
+        Some(value) if value < 0.0 => Ok(Some(Duration::ZERO)),
+        Some(value) => seconds(value, place),
+    }
+}
+
+/// A number of permits or participants.
+pub fn count(value: &Bound<'_, PyAny>, place: Place<'_>) -> Result<u32> {
+    value.extract::<u32>().map_err(|error| {
+        if error.is_instance_of::<PyOverflowError>(value.py()) {
+            place.error(ErrorKind::InvalidArgument, format!("{value} is not between 0 and 2**32-1"))
+        } else {
+            error.into()
+        }
+    })
+}
+
 /// An open descriptor: an integer, or an object with `fileno()`.
 pub fn descriptor(value: &Bound<'_, PyAny>, place: Place<'_>) -> Result<RawFd> {
     let fileno = intern!(value.py(), "fileno");
@@ -118,7 +138,8 @@ pub fn advice(value: &str, place: Place<'_>) -> Result<Advice> {
     choose("advice", value, &choices, place)
 }
 
-fn choose<T: Copy>(what: &str, value: &str, choices: &[(&str, T)], place: Place<'_>) -> Result<T> {
+/// The choice that a string names.
+pub fn choose<T: Copy>(what: &str, value: &str, choices: &[(&str, T)], place: Place<'_>) -> Result<T> {
     choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice).ok_or_else(|| {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         place.error(ErrorKind::InvalidArgument, format!("{what} '{value}', not one of {}", names.join(", ")))

@@ -1,105 +1,63 @@
-//! The guard of a region as Python uses locks: `with`, and `acquire`/`release` as `threading.Lock` has them.
-//!
-//! Waiting: the first look takes no time and keeps the interpreter. Who must wait releases it, sleeps in slices, and
-//! between them lets Python run its signal handlers, so that Ctrl-C works. Meanwhile the region is pinned: closing it
-//! in another thread is refused.
+//! `shmkit.Guard`: a lock as a `with` statement holds it, with options of its own.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
-use shmkit::{Acquired, Error, ErrorKind, Wait};
+use shmkit::{Acquired, ErrorKind};
 
+use crate::aio;
 use crate::arguments::{Place, seconds};
-use crate::bytes::Pin;
-use crate::error::{Failure, Result};
+use crate::error::Result;
+use crate::lock::Lock;
 
-const LOCK: &str = "lock region";
-/// The longest that a signal can go unnoticed: one that lands just before a sleep does not end it.
-const SLICE: Duration = Duration::from_millis(40);
-
-/// The lock over a region's bytes, from `Region.lock()` or `Region.guard`.
+/// A lock to be held by `with` or `async with`, from `Region.lock()`, `Mutex.lock()`, `RwLock.read()` or
+/// `RwLock.write()`. It has the methods of `threading.Lock` too.
 ///
 /// Its owner is a process: any thread of it may release what another took, and a second `acquire` waits, also in the
 /// same thread. A forked child holds nothing of its parent's. When an owner died inside, `acquire` and `with` raise
-/// `OwnerDiedError` and do *not* hold the lock, unless the guard was made by `lock(recover=True)`.
+/// `OwnerDiedError` and do *not* hold the lock, unless the guard was made with `recover=True`.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct Guard {
-    region: Arc<shmkit::Region>,
-    /// How long `with` waits; `None` is as long as it takes.
-    timeout: Option<Duration>,
+    lock: Lock,
+    /// How long `with` waits, in seconds as they were given; `None` is as long as it takes.
+    timeout: Option<(f64, Option<Duration>)>,
     recover: bool,
     owner_died: AtomicBool,
 }
 
 impl Guard {
-    pub fn new(region: Arc<shmkit::Region>) -> Guard {
-        Guard { region, timeout: None, recover: false, owner_died: AtomicBool::new(false) }
+    pub fn new(lock: Lock) -> Guard {
+        Guard { lock, timeout: None, recover: false, owner_died: AtomicBool::new(false) }
     }
 
-    /// With the options of `Region.lock`.
-    pub fn with_options(region: Arc<shmkit::Region>, timeout: Option<f64>, recover: bool) -> Result<Guard> {
-        let object = region.location().display().into_owned();
-        let place = Place { operation: LOCK, object: &object };
-        let timeout = timeout.map_or(Ok(None), |timeout| seconds(timeout, place))?;
-        Ok(Guard { timeout, recover, ..Guard::new(region) })
+    /// With the options of the method that makes it.
+    pub fn with_options(lock: Lock, timeout: Option<f64>, recover: bool) -> Result<Guard> {
+        let timeout = match timeout {
+            None => None,
+            Some(given) => {
+                let object = lock.object();
+                Some((given, seconds(given, Place { operation: lock.operation(), object: &object })?))
+            }
+        };
+        Ok(Guard { timeout, recover, ..Guard::new(lock) })
     }
 
     /// Takes the lock; `false` when the time passed.
     #[inline]
     fn take(&self, py: Python<'_>, blocking: bool, timeout: Option<Duration>) -> Result<bool> {
-        match self.region.try_acquire()? {
-            Some(acquired) => self.taken(acquired),
-            None if !blocking => Ok(false),
-            None => self.wait(py, timeout),
-        }
-    }
-
-    #[cold]
-    fn wait(&self, py: Python<'_>, timeout: Option<Duration>) -> Result<bool> {
-        // A time that no clock reaches is no limit.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let _kept_open = Pin::new(&*self.region, 0, 0, false, LOCK)?;
-        loop {
-            let slice =
-                deadline.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()).min(SLICE));
-            let outcome = py.detach(|| self.region.acquire(&Wait::timeout(slice).interruptible()));
-            match outcome {
-                Ok(acquired) => return self.taken(acquired),
-                Err(error) if error.kind() == ErrorKind::Timeout && slice < SLICE => return Ok(false),
-                Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted) => {}
-                Err(error) => return Err(error.into()),
-            }
-            py.check_signals()?;
-        }
-    }
-
-    /// What a lock that was just taken means to the caller.
-    #[inline]
-    fn taken(&self, acquired: Acquired) -> Result<bool> {
-        match acquired {
-            Acquired::Clean => {
+        match self.lock.take(py, blocking, timeout)? {
+            Some(Acquired::Clean) => {
                 self.owner_died.store(false, Relaxed);
                 Ok(true)
             }
-            Acquired::OwnerDied => self.taken_after_a_death(),
+            Some(Acquired::OwnerDied) if self.recover => {
+                self.owner_died.store(true, Relaxed);
+                Ok(true)
+            }
+            Some(Acquired::OwnerDied) => Err(self.lock.refuse()),
+            None => Ok(false),
         }
-    }
-
-    #[cold]
-    fn taken_after_a_death(&self) -> Result<bool> {
-        if !self.recover {
-            self.region.release()?;
-            return Err(self.error(ErrorKind::OwnerDied));
-        }
-        self.owner_died.store(true, Relaxed);
-        Ok(true)
-    }
-
-    fn error(&self, kind: ErrorKind) -> Failure {
-        Error::new(kind, LOCK, self.region.location().display()).into()
     }
 }
 
@@ -110,33 +68,24 @@ impl Guard {
     /// Raises OwnerDiedError, ClosedError, ReadOnlyError, TooManyAttachmentsError.
     #[pyo3(signature = (blocking=true, timeout=-1.0), text_signature = "($self, blocking=True, timeout=-1)")]
     fn acquire(&self, py: Python<'_>, blocking: bool, timeout: f64) -> Result<bool> {
-        if timeout == -1.0 {
-            return self.take(py, blocking, None);
-        }
-        let object = self.region.location().display();
-        let place = Place { operation: LOCK, object: &object };
-        if !blocking {
-            return Err(place.error(ErrorKind::InvalidArgument, "a timeout belongs to a call that blocks"));
-        }
-        match seconds(timeout, place)? {
-            Some(timeout) => self.take(py, true, Some(timeout)),
-            None => Err(PyOverflowError::new_err("timeout is too large").into()),
-        }
+        let timeout = self.lock.patience(blocking, timeout)?;
+        self.take(py, blocking, timeout)
     }
 
     /// Gives the lock back. Raises NotOwnerError when this process does not hold it.
     fn release(&self) -> Result<()> {
-        Ok(self.region.release()?)
+        Ok(self.lock.release()?)
     }
 
-    /// Whether anybody holds the lock at this moment.
+    /// Whether anybody holds the lock at this moment, in the way of this guard.
     fn locked(&self) -> bool {
-        self.region.is_locked()
+        self.lock.is_locked()
     }
 
     fn __enter__<'py>(slf: Bound<'py, Self>) -> Result<Bound<'py, Self>> {
         let this = slf.get();
-        if this.take(slf.py(), true, this.timeout)? { Ok(slf) } else { Err(this.error(ErrorKind::Timeout)) }
+        let limit = this.timeout.and_then(|(_, limit)| limit);
+        if this.take(slf.py(), true, limit)? { Ok(slf) } else { Err(this.lock.error(ErrorKind::Timeout)) }
     }
 
     /// Gives the lock back. An exception of the body wins over one of the release.
@@ -147,28 +96,34 @@ impl Guard {
         traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let _ = (exc_value, traceback);
-        match self.region.release() {
-            Err(error) if exc_type.is_none() => Err(error.into()),
-            _ => Ok(()),
-        }
+        self.lock.leave(exc_type)
+    }
+
+    /// The same lock for `async with`: it waits without blocking the event loop, as long as this guard's `with` would.
+    /// A coroutine that is cancelled does not hold it.
+    pub fn aio<'py>(slf: &Bound<'py, Self>) -> Result<Bound<'py, PyAny>> {
+        let (py, lock) = (slf.py(), &slf.get().lock);
+        let timeout = slf.get().timeout.map(|(given, _)| given);
+        aio::hold(slf.as_any(), lock.key(py)?, timeout, || lock.error(ErrorKind::Timeout))
     }
 
     /// Whether an owner died inside before us, and nobody has called `make_consistent()` since. Only ever true with
-    /// `lock(recover=True)`.
+    /// `recover=True`.
     #[getter]
     fn owner_died(&self) -> bool {
         self.owner_died.load(Relaxed)
     }
 
-    /// Says that the region's bytes are in order again: the death is no longer reported. The lock must be held.
+    /// Says that what the lock guards is in order again: the death is no longer reported. The lock must be held, a
+    /// reader–writer lock for writing.
     fn make_consistent(&self) -> Result<()> {
-        self.region.make_consistent()?;
+        self.lock.make_consistent()?;
         self.owner_died.store(false, Relaxed);
         Ok(())
     }
 
     fn __repr__(&self) -> String {
-        let state = if self.region.is_locked() { "locked" } else { "unlocked" };
-        format!("<shmkit.Guard of region '{}', {state}>", self.region.location().display())
+        let state = if self.lock.is_locked() { "locked" } else { "unlocked" };
+        format!("<shmkit.Guard of {}, {state}>", self.lock.describe())
     }
 }

@@ -1,18 +1,30 @@
 //! The native half of the Python package `shmkit`. It translates: arguments, buffers, errors, waiting with Ctrl-C. What
 //! the objects do is the core's business.
 //!
-//! One file per class; `bytes` is what all of them share as buffers and sequences of bytes.
+//! One file per class. `bytes` is what regions and mappings share as buffers and sequences of bytes, `object` what the
+//! named objects share, `lock` what can be locked, and `waiting` how every call waits.
 //!
 //! Classes are frozen and hold atomics only, so the module runs without the interpreter's lock too. Where the
 //! interpreter has one, it is released around calls that may block or run long, and nowhere else.
 
+mod aio;
 mod arguments;
+mod atomic;
+mod barrier;
 mod bytes;
+mod condvar;
 mod error;
+mod event;
 mod guard;
+mod lock;
 mod mapping;
+mod mutex;
+mod object;
 mod region;
+mod rwlock;
+mod semaphore;
 mod view;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -22,11 +34,25 @@ mod _native {
     use super::*;
 
     #[pymodule_export]
+    use super::atomic::Atomic;
+    #[pymodule_export]
+    use super::barrier::Barrier;
+    #[pymodule_export]
+    use super::condvar::Condvar;
+    #[pymodule_export]
+    use super::event::Event;
+    #[pymodule_export]
     use super::guard::Guard;
     #[pymodule_export]
     use super::mapping::Mapping;
     #[pymodule_export]
+    use super::mutex::Mutex;
+    #[pymodule_export]
     use super::region::{_reopen, Region};
+    #[pymodule_export]
+    use super::rwlock::RwLock;
+    #[pymodule_export]
+    use super::semaphore::Semaphore;
 
     /// Number and name of every kind of error, as in all languages.
     #[pyfunction]

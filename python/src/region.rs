@@ -5,14 +5,23 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyMemoryView, PyTuple};
+use pyo3::types::{PyBytes, PyMemoryView, PyString, PyTuple};
 use pyo3::{ffi, intern};
-use shmkit::{Error, ErrorKind, Flush, Location, RegionOptions, layout};
+use shmkit::{Error, ErrorKind, EventReset, Flush, Location, RegionOptions, layout};
 
 use crate::arguments::{self, Place};
+use crate::atomic::Atomic;
+use crate::barrier::Barrier;
 use crate::bytes;
+use crate::condvar::Condvar;
 use crate::error::Result;
+use crate::event::Event;
 use crate::guard::Guard;
+use crate::lock::Lock;
+use crate::mutex::Mutex;
+use crate::object::{Origin, name_of};
+use crate::rwlock::RwLock;
+use crate::semaphore::Semaphore;
 use crate::view::{self, Source};
 
 /// A named piece of memory that processes in any language attach to: `len` bytes, and a guard over them.
@@ -26,8 +35,7 @@ use crate::view::{self, Source};
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct Region {
     core: Arc<shmkit::Region>,
-    /// Where another process finds it: an absolute path, whatever directory it is in.
-    location: Location,
+    origin: Arc<Origin>,
     guard: PyOnceLock<Py<Guard>>,
 }
 
@@ -38,13 +46,9 @@ impl Region {
         location: Location,
         open: impl FnOnce(Location) -> shmkit::Result<shmkit::Region> + Send,
     ) -> Result<Region> {
-        let core = py.detach(|| open(location.clone()))?;
-        let location = match location {
-            // Only fails for an empty path, which was not opened, or when the current directory is gone.
-            Location::Path(path) => Location::Path(std::path::absolute(&path).unwrap_or(path)),
-            other => other,
-        };
-        Ok(Region { core: Arc::new(core), location, guard: PyOnceLock::new() })
+        let core = py.detach(|| open(location))?;
+        let origin = Arc::new(Origin::new(&core));
+        Ok(Region { core: Arc::new(core), origin, guard: PyOnceLock::new() })
     }
 
     fn source(&self) -> Source {
@@ -134,7 +138,9 @@ impl Region {
     /// The lock over the bytes, with the methods of `threading.Lock`.
     #[getter]
     fn guard(&self, py: Python<'_>) -> Result<Py<Guard>> {
-        let guard = self.guard.get_or_try_init(py, || Py::new(py, Guard::new(Arc::clone(&self.core))))?;
+        let guard = self
+            .guard
+            .get_or_try_init(py, || Py::new(py, Guard::new(Lock::Region(Arc::clone(&self.core)))))?;
         Ok(guard.clone_ref(py))
     }
 
@@ -148,7 +154,108 @@ impl Region {
         if timeout.is_none() && !recover {
             return self.guard(py);
         }
-        Ok(Py::new(py, Guard::with_options(Arc::clone(&self.core), timeout, recover)?)?)
+        Ok(Py::new(py, Guard::with_options(Lock::Region(Arc::clone(&self.core)), timeout, recover)?)?)
+    }
+
+    /// The mutex of this name, created when it is missing. Like every named object, it stays open when this handle is
+    /// closed, and lives on in the region until `remove_object`.
+    ///
+    /// Raises WrongKindError, InvalidNameError, NoSpaceError (the arena is full), ReadOnlyError, ClosedError.
+    fn mutex(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> Result<Mutex> {
+        let name = name_of(name);
+        Ok(Mutex::new(py.detach(|| self.core.mutex(&name))?, &self.origin))
+    }
+
+    /// The reader–writer lock of this name, created when it is missing. Raises as `mutex` does.
+    fn rwlock(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> Result<RwLock> {
+        let name = name_of(name);
+        Ok(RwLock::new(py.detach(|| self.core.rwlock(&name))?, &self.origin))
+    }
+
+    /// The semaphore of this name, created with `initial` permits when it is missing, of at most `max`.
+    ///
+    /// With `tracked`, permits belong to the process that acquired them and come back when it dies; all are available at
+    /// first. Raises ParameterMismatchError, InvalidArgumentError, and as `mutex` does.
+    #[pyo3(signature = (name, initial, *, max=None, tracked=false))]
+    fn semaphore(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyString>,
+        initial: &Bound<'_, PyAny>,
+        max: Option<&Bound<'_, PyAny>>,
+        tracked: bool,
+    ) -> Result<Semaphore> {
+        let name = name_of(name);
+        let label = format!("{}:{name}", self.origin.region);
+        let place = Place { operation: "open semaphore", object: &label };
+        let initial = arguments::count(initial, place)?;
+        let max = max.map(|max| arguments::count(max, place)).transpose()?;
+        let open = || Semaphore::open(&self.core, &self.origin, &name, (initial, max), tracked);
+        Ok(py.detach(open)?)
+    }
+
+    /// The condition variable of this name, created when it is missing. `mutex` is what its `wait` gives back meanwhile;
+    /// without one it can only notify. Raises as `mutex` does.
+    #[pyo3(signature = (name, mutex=None))]
+    fn condvar(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyString>,
+        mutex: Option<Py<Mutex>>,
+    ) -> Result<Condvar> {
+        let name = name_of(name);
+        Ok(Condvar::new(py.detach(|| self.core.condvar(&name))?, &self.origin, mutex))
+    }
+
+    /// The event of this name, created (not set) when it is missing. An automatic one lets one waiter pass for each `set`.
+    ///
+    /// Raises ParameterMismatchError, and as `mutex` does.
+    #[pyo3(signature = (name, *, automatic=false))]
+    fn event(&self, py: Python<'_>, name: &Bound<'_, PyString>, automatic: bool) -> Result<Event> {
+        let name = name_of(name);
+        let reset = if automatic { EventReset::Automatic } else { EventReset::Manual };
+        Ok(Event::new(py.detach(|| self.core.event(&name, reset))?, &self.origin))
+    }
+
+    /// The barrier of this name for `parties` participants, created when it is missing.
+    ///
+    /// Raises ParameterMismatchError, InvalidArgumentError, and as `mutex` does.
+    fn barrier(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyString>,
+        parties: &Bound<'_, PyAny>,
+    ) -> Result<Barrier> {
+        let name = name_of(name);
+        let label = format!("{}:{name}", self.origin.region);
+        let parties = arguments::count(parties, Place { operation: "open barrier", object: &label })?;
+        Ok(Barrier::new(py.detach(|| self.core.barrier(&name, parties))?, &self.origin))
+    }
+
+    /// The atomic integer of this name, created with `initial` when it is missing. `type` is "u32", "u64" or "i64".
+    ///
+    /// Raises WrongKindError for another type too, InvalidArgumentError, and as `mutex` does.
+    #[pyo3(
+        signature = (name, r#type="u64", initial=None),
+        text_signature = "($self, name, type='u64', initial=0)"
+    )]
+    fn atomic(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyString>,
+        r#type: &str,
+        initial: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Atomic> {
+        let zero = 0u32.into_pyobject(py).map_err(PyErr::from)?.into_any();
+        Atomic::open(&self.core, &self.origin, &name_of(name), r#type, initial.unwrap_or(&zero))
+    }
+
+    /// Removes a named object of any kind; its name and its memory are free again.
+    ///
+    /// Raises NotFoundError, BusyError while a living process has it open, ReadOnlyError, ClosedError.
+    fn remove_object(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> Result<()> {
+        let name = name_of(name);
+        Ok(py.detach(|| self.core.remove_object(&name))?)
     }
 
     /// A copy of `len` bytes at `offset`. Raises OutOfRangeError, ClosedError.
@@ -240,10 +347,7 @@ impl Region {
     /// What opens it again in any process: the name as a str, or the absolute path as a pathlib.Path.
     #[getter]
     fn location<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(match &self.location {
-            Location::Path(path) => path.into_pyobject(py)?.into_any(),
-            other => other.display().into_pyobject(py)?.into_any(),
-        })
+        self.origin.location(py)
     }
 
     /// Drawn at random at creation, 16 bytes: another region that later bears the name has another one.

@@ -1,0 +1,74 @@
+//! How every blocking call of this module waits.
+//!
+//! The first look takes no time and keeps the interpreter; that is the caller's part. Who must wait comes here: the
+//! interpreter is released, the core sleeps, and at least every 16 ms it asks [`Stop`] whether to go on. There Python runs
+//! its signal handlers, so that Ctrl-C works, and a handle that another thread closed is noticed. The wait itself goes on
+//! meanwhile: what it waits for cannot pass by between two looks.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use shmkit::{Error, ErrorKind, Wait};
+
+use crate::error::Result;
+
+/// Waits in `block`, at most as long as `timeout` says; `None` when that time passed.
+///
+/// An exception that a signal handler raises wins over everything: what `block` took nevertheless goes to `give_back`.
+pub fn wait<T: Send>(
+    py: Python<'_>,
+    timeout: Option<Duration>,
+    is_closed: &(dyn Fn() -> bool + Sync),
+    block: impl FnOnce(&Wait) -> shmkit::Result<T> + Send,
+    give_back: impl FnOnce(T),
+) -> Result<Option<T>> {
+    let stop = Stop { runs_handlers: is_main_thread(py)?, is_closed, raised: Cell::new(None) };
+    let wait = timeout.map_or(Wait::forever(), Wait::timeout);
+    let wait = wait.unless(Stop::asked, (&raw const stop).expose_provenance());
+    let outcome = py.detach(|| block(&wait));
+    if let Some(raised) = stop.raised.take() {
+        if let Ok(taken) = outcome {
+            give_back(taken);
+        }
+        return Err(raised.into());
+    }
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
+        Err(error) if error.kind() == ErrorKind::Interrupted => {
+            Err(Error::new(ErrorKind::Closed, error.operation(), error.object()).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What can end a wait early.
+struct Stop<'a> {
+    /// Python runs signal handlers in its main thread only: the others need not disturb it.
+    runs_handlers: bool,
+    is_closed: &'a (dyn Fn() -> bool + Sync),
+    /// What a signal handler raised.
+    raised: Cell<Option<PyErr>>,
+}
+
+impl Stop<'_> {
+    fn asked(context: usize) -> bool {
+        // SAFETY: `wait` made `context` of a `Stop` that it keeps until its wait is over, and asks in its own thread only.
+        let stop = unsafe { &*std::ptr::with_exposed_provenance::<Stop<'_>>(context) };
+        if stop.runs_handlers
+            && let Err(raised) = Python::attach(|py| py.check_signals())
+        {
+            stop.raised.set(Some(raised));
+            return true;
+        }
+        (stop.is_closed)()
+    }
+}
+
+fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let threading = py.import(intern!(py, "threading"))?;
+    let main = threading.call_method0(intern!(py, "main_thread"))?.getattr(intern!(py, "ident"))?;
+    threading.call_method0(intern!(py, "get_ident"))?.eq(main)
+}
