@@ -20,9 +20,11 @@ pub struct Wait {
     /// CLOCK_MONOTONIC, nanoseconds; `u64::MAX` is never.
     deadline_ns: u64,
     interruptible: bool,
-    /// A function, and the number that it is called with.
-    unless: Option<(fn(usize) -> bool, usize)>,
+    unless: Option<Question>,
 }
+
+/// A function, and the number that it is called with.
+type Question = (fn(usize) -> bool, usize);
 
 impl Wait {
     /// Waits as long as it takes.
