@@ -18,34 +18,50 @@ type gate struct {
 	front chan struct{}
 	// Handles that lead to the lock; guarded by gates.
 	handles int
+	// Stands for the readers of a reader-writer lock where the race detector is told of them.
+	readers byte
+
+	// For those who wait behind the front for a change, see watch.
+	changing sync.Mutex
+	// Closed at the next change; guarded by changing.
+	changed chan struct{}
+	// What the last change led to; guarded by changing.
+	last sight
 }
 
-// The gates of this process, by the address of the lock word: two handles on one region meet at the same gate.
+// A gateKey says which objects share a gate: those with the same word. Where the library keeps the word to itself, the
+// region's own word and the object's name stand for it.
+type gateKey struct {
+	word *uint32
+	name string
+}
+
+// The gates of this process: two handles on one object meet at the same gate.
 var gates = struct {
 	sync.Mutex
-	of map[*uint32]*gate
-}{of: make(map[*uint32]*gate)}
+	of map[gateKey]*gate
+}{of: make(map[gateKey]*gate)}
 
-// enterGate counts a handle in and returns the gate of its lock.
-func enterGate(word *uint32) *gate {
+// enterGate counts a handle in and returns the gate of its object.
+func enterGate(key gateKey) *gate {
 	gates.Lock()
 	defer gates.Unlock()
-	g := gates.of[word]
+	g := gates.of[key]
 	if g == nil {
-		g = &gate{front: make(chan struct{}, 1)}
-		gates.of[word] = g
+		g = &gate{front: make(chan struct{}, 1), changed: make(chan struct{})}
+		gates.of[key] = g
 	}
 	g.handles++
 	return g
 }
 
-// leaveGate counts a handle out. The address may belong to another lock once no handle leads to it.
-func leaveGate(word *uint32) {
+// leaveGate counts a handle out. The address may belong to another object once no handle leads to it.
+func leaveGate(key gateKey) {
 	gates.Lock()
 	defer gates.Unlock()
-	g := gates.of[word]
+	g := gates.of[key]
 	if g.handles--; g.handles == 0 {
-		delete(gates.of, word)
+		delete(gates.of, key)
 	}
 }
 

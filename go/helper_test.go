@@ -20,8 +20,10 @@ import (
 const childVariable = "SHMKIT_TEST_CHILD"
 
 var children = map[string]func(name string) error{
-	"hold": holdGuard,
-	"add":  addForEver,
+	"hold":         holdGuard,
+	"add":          addForEver,
+	"holdLock":     holdLock,
+	"addUnderLock": addUnderLock,
 }
 
 func TestMain(m *testing.M) {

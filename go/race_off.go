@@ -2,6 +2,8 @@
 
 package shmkit
 
-func raceAcquire(*gate) {}
+func raceAcquire[T any](*T) {}
 
-func raceRelease(*gate) {}
+func raceRelease[T any](*T) {}
+
+func raceReleaseMerge[T any](*T) {}

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"unsafe"
 )
 
@@ -21,35 +19,13 @@ import (
 // All methods may be called from any goroutine. What other processes and goroutines do to the bytes meanwhile is theirs
 // to do: a copy may be torn, unless the guard keeps them away.
 type Region struct {
-	handle *regionHandle
+	guard   ownerLock
+	pointer *C.shmkit_region_t
 	// The user bytes. The address stays taken, and after a close leads to zeros, until the handle is freed.
-	data []byte
-	// The guard's word, and the word that holds this process's owner id or 0; both belong to the library.
-	word, me *uint32
-	gate     *gate
-
-	closed atomic.Bool
-	// Held by Close: while it decides, whoever sees closed waits for the decision.
-	closing sync.Mutex
-	// Closed when the handle is.
-	gone chan struct{}
-
-	name     string
+	data     []byte
 	id       [16]byte
 	readOnly bool
 }
-
-// A regionHandle is what remains to be released when a Region becomes unreachable.
-type regionHandle struct {
-	pointer *C.shmkit_region_t
-	word    *uint32
-	// Bytes handed the memory out: only Close may end it.
-	exposed atomic.Bool
-	closed  atomic.Bool
-}
-
-// The id of a process that is not attached, for regions that cannot be locked: it sends every lock to the library.
-var nobody uint32
 
 // Create creates a region of length zeroed bytes. Of several creators at once, one succeeds.
 //
@@ -108,14 +84,11 @@ func newRegion(operation, name string, open opener) (*Region, error) {
 		return nil, newError(status, &details)
 	}
 	r := &Region{
-		handle:   &regionHandle{pointer: pointer},
+		pointer:  pointer,
 		data:     unsafe.Slice((*byte)(C.shmkit_region_data(pointer)), int(C.shmkit_region_len(pointer))),
-		word:     &nobody,
-		me:       &nobody,
-		gone:     make(chan struct{}),
-		name:     name,
 		readOnly: bool(C.shmkit_region_is_read_only(pointer)),
 	}
+	r.guard.word, r.guard.me, r.guard.calls = &nobody, &nobody, r
 	C.shmkit_region_id(pointer, (*C.uint8_t)(&r.id[0]), nil)
 	if !r.readOnly {
 		var word, me *C.uint32_t
@@ -123,28 +96,15 @@ func newRegion(operation, name string, open opener) (*Region, error) {
 			C.shmkit_region_free(pointer)
 			return nil, newError(status, &details)
 		}
-		r.word, r.me = (*uint32)(word), (*uint32)(me)
+		r.guard.word, r.guard.me = (*uint32)(word), (*uint32)(me)
 	}
-	r.gate = enterGate(r.word)
-	r.handle.word = r.word
-	runtime.AddCleanup(r, (*regionHandle).release, r.handle)
+	manage(r, &r.guard.object, name, gateKey{word: r.guard.word}, func() { C.shmkit_region_free(pointer) })
 	return r, nil
-}
-
-// release is the last resort for a region that became unreachable.
-func (h *regionHandle) release() {
-	if h.exposed.Load() && !h.closed.Load() {
-		return // somebody may still use the bytes: better to keep them than to let them dangle
-	}
-	if !h.closed.Load() {
-		leaveGate(h.word)
-	}
-	C.shmkit_region_free(h.pointer)
 }
 
 // native returns the C handle. Whoever uses it keeps r alive until the call has returned.
 func (r *Region) native() *C.shmkit_region_t {
-	pointer := r.handle.pointer
+	pointer := r.pointer
 	collectHere()
 	return pointer
 }
@@ -153,7 +113,7 @@ func (r *Region) native() *C.shmkit_region_t {
 func (r *Region) Len() int { return len(r.data) }
 
 // Name returns the name, or the path, that the region was opened with.
-func (r *Region) Name() string { return r.name }
+func (r *Region) Name() string { return r.guard.name }
 
 // ID returns what was drawn at random at creation: another region that later bears the same name has another one.
 func (r *Region) ID() [16]byte { return r.id }
@@ -163,7 +123,7 @@ func (r *Region) ReadOnly() bool { return r.readOnly }
 
 // String returns the name and length, for people.
 func (r *Region) String() string {
-	return fmt.Sprintf("shmkit.Region(%q, %d bytes)", r.name, len(r.data))
+	return fmt.Sprintf("shmkit.Region(%q, %d bytes)", r.guard.name, len(r.data))
 }
 
 // ReadAt copies user bytes out, as io.ReaderAt says: fewer than len(p) bytes come with io.EOF. It takes no lock: without
@@ -171,7 +131,7 @@ func (r *Region) String() string {
 //
 // Errors: io.EOF, [ErrOutOfRange] (a negative offset), [ErrClosed].
 func (r *Region) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || r.isClosed() {
+	if off < 0 || r.guard.isClosed() {
 		return 0, r.refuseRead(p, off)
 	}
 	var n int
@@ -180,7 +140,7 @@ func (r *Region) ReadAt(p []byte, off int64) (int, error) {
 		collectHere()
 		n = copy(p, from)
 		runtime.KeepAlive(r)
-		if r.isClosed() {
+		if r.guard.isClosed() {
 			return 0, r.refuseRead(p, off) // what was copied may be the zeros that a closed region leaves
 		}
 	}
@@ -206,14 +166,14 @@ func (r *Region) ReadFullAt(p []byte, off int64) error {
 //
 // Errors: [ErrOutOfRange], [ErrReadOnly], [ErrClosed].
 func (r *Region) WriteAt(p []byte, off int64) (int, error) {
-	if off < 0 || off > int64(len(r.data)-len(p)) || r.readOnly || r.isClosed() {
+	if off < 0 || off > int64(len(r.data)-len(p)) || r.readOnly || r.guard.isClosed() {
 		return 0, r.refuseWrite(p, off)
 	}
 	into := r.data[off:]
 	collectHere()
 	n := copy(into, p)
 	runtime.KeepAlive(r)
-	if r.isClosed() {
+	if r.guard.isClosed() {
 		return 0, r.refuseWrite(p, off)
 	}
 	return n, nil
@@ -243,13 +203,13 @@ func (r *Region) refuseWrite(p []byte, off int64) error {
 //
 // Errors: [ErrClosed].
 func (r *Region) Bytes() ([]byte, error) {
-	r.closing.Lock()
-	defer r.closing.Unlock()
-	if r.closed.Load() {
+	r.guard.closing.Lock()
+	defer r.guard.closing.Unlock()
+	if r.guard.closed.Load() {
 		_, err := r.pin(0, 0, false)
 		return nil, err
 	}
-	r.handle.exposed.Store(true)
+	r.guard.rest.exposed.Store(true)
 	return r.data, nil
 }
 
@@ -316,31 +276,10 @@ func (r *Region) FlushRange(offset, length int, mode FlushMode) error {
 // Errors: [ErrBusy] while a view of this handle lives, or while this process holds the guard and the handle is its last;
 // then nothing has changed.
 func (r *Region) Close() error {
-	r.closing.Lock()
-	defer r.closing.Unlock()
-	before := r.closed.Swap(true)
-	details := newDetails()
-	status := C.shmkit_region_close(r.native(), &details)
-	runtime.KeepAlive(r)
-	if err := failure(status, &details); err != nil {
-		r.closed.Store(before)
-		return err
-	}
-	if !before {
-		r.handle.closed.Store(true)
-		leaveGate(r.word)
-		close(r.gone)
-	}
-	return nil
-}
-
-// isClosed reports whether the handle is closed, once a Close under way has decided.
-func (r *Region) isClosed() bool {
-	return r.closed.Load() && r.settledClosed()
-}
-
-func (r *Region) settledClosed() bool {
-	r.closing.Lock()
-	defer r.closing.Unlock()
-	return r.closed.Load()
+	return r.guard.close(func() error {
+		details := newDetails()
+		status := C.shmkit_region_close(r.native(), &details)
+		runtime.KeepAlive(r)
+		return failure(status, &details)
+	})
 }

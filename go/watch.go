@@ -1,0 +1,110 @@
+//go:build cgo
+
+package shmkit
+
+// #include <shmkit.h>
+import "C"
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// A view is the shared memory that those who wait for a change look at.
+type view struct {
+	// The word to sleep on. Whoever changes it wakes the sleepers if SHMKIT_WORD_WAITERS is set in it.
+	word *uint32
+	// A number that may change without it, or nil.
+	value *uint64
+}
+
+// A sight is what a view showed at one moment.
+type sight struct {
+	word  uint32
+	value uint64
+}
+
+func (v view) look() sight {
+	s := sight{word: atomic.LoadUint32(v.word) &^ C.SHMKIT_WORD_WAITERS}
+	if v.value != nil {
+		s.value = atomic.LoadUint64(v.value)
+	}
+	return s
+}
+
+// watch waits until passes reports true, and asks it again after each change of the view. It returns false when ctx or the
+// handle (gone) ended before.
+//
+// Unlike at gate.wait, each waiter may wait for something else. So the one in front, who sleeps in the kernel, tells all
+// others of every change that it sees; it follows ctx and gone within 15 ms.
+func (g *gate) watch(ctx context.Context, gone <-chan struct{}, v view, passes func() bool) bool {
+	ended := ctx.Done()
+	for {
+		changed := g.nextChange() // before passes looks: a change after that closes it
+		if passes() {
+			return true
+		}
+		select {
+		case g.front <- struct{}{}:
+			passed := g.lead(ctx, gone, v, passes)
+			<-g.front
+			return passed
+		case <-changed:
+		case <-ended:
+			return passes()
+		case <-gone:
+			return passes()
+		}
+	}
+}
+
+// lead is watch for the one in front.
+func (g *gate) lead(ctx context.Context, gone <-chan struct{}, v view, passes func() bool) bool {
+	for {
+		announced := atomic.OrUint32(v.word, C.SHMKIT_WORD_WAITERS) | C.SHMKIT_WORD_WAITERS
+		g.tellOthers(v.look())
+		if passes() {
+			return true
+		}
+		slice := min(nextSlice(ctx), longestSlice)
+		select {
+		case <-gone:
+			return false
+		default:
+		}
+		if slice == 0 {
+			return false
+		}
+		sleepOn(v.word, announced, slice)
+	}
+}
+
+func (g *gate) nextChange() <-chan struct{} {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	return g.changed
+}
+
+// tellOthers wakes those behind the front if this is not what they were last told of.
+func (g *gate) tellOthers(now sight) {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	if now != g.last {
+		g.last = now
+		close(g.changed)
+		g.changed = make(chan struct{})
+	}
+}
+
+// sleepOn blocks its thread while the word holds value, for at most this long (futex(2), FUTEX_WAIT). Why it returns does
+// not matter: the caller looks again.
+func sleepOn(word *uint32, value uint32, atMost time.Duration) {
+	const futexWait = 0
+	timeout := syscall.NsecToTimespec(int64(atMost))
+	syscall.Syscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, uintptr(value), uintptr(unsafe.Pointer(&timeout)), 0, 0)
+	runtime.KeepAlive(&timeout)
+}
