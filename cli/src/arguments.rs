@@ -1,0 +1,156 @@
+//! What may stand on the command line, and what the help says.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Examples:
+  shmkit ls                      the regions of this machine
+  shmkit stat jobs               who is attached to 'jobs', and who holds what since when
+  shmkit stat jobs --watch 1     the same, once a second
+  shmkit gc                      offers to remove what nobody is attached to
+  shmkit rm jobs                 removes one region
+
+Exit status:
+  0   done
+  1   something failed or was refused; stderr says what
+  2   the command line makes no sense
+  141 whoever read the output went away";
+
+/// Shows what shared memory regions there are and what goes on in them, and removes what nobody uses
+///
+/// Looking changes nothing in a region, waits for nobody, and needs no more than leave to read.
+#[derive(Debug, Parser)]
+#[command(name = "shmkit", version, verbatim_doc_comment, after_help = AFTER_HELP, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Ls(List),
+    Stat(Show),
+    Gc(Collect),
+    Rm(Remove),
+}
+
+/// Lists the regions that are shared memory objects
+///
+/// One line for each: its user bytes, the processes attached to it, those that died attached, who holds
+/// its guard, its named objects, how many owners of its locks died, and the memory that it takes.
+/// A region that cannot be opened is listed with the reason.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  shmkit ls
+  shmkit ls --json | jq -r '.[] | select(.dead > 0) | .name'"
+)]
+pub struct List {
+    /// An array of objects instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Shows who is attached to a region and waits for what, and every lock and other object in it
+///
+/// A lock is held 'for at least' some time: taking a free lock reads no clock, so the time counts from
+/// when somebody first had to wait for this owner. Of the waiting threads of a process, one is shown.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  shmkit stat jobs
+  shmkit stat /var/lib/jobs.shm --path
+  shmkit stat jobs --json | jq '.objects[] | select(.owner_died)'"
+)]
+pub struct Show {
+    /// The region's name
+    pub name: String,
+    /// NAME is the path of a region in a file
+    #[arg(long)]
+    pub path: bool,
+    /// One line of JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Shows it again every so many seconds, until it is gone or Ctrl-C is pressed
+    #[arg(long, value_name = "SECONDS", value_parser = interval)]
+    pub watch: Option<Duration>,
+}
+
+/// Removes the shared memory regions that no living process is attached to
+///
+/// Lists them and asks. Those that cannot be opened are left alone: 'rm --force' removes them.
+///
+/// Each region is looked at again right before it is removed. What remains is the instant between that
+/// look and the removal: a process that opens the region then keeps it, but nobody finds it by its name
+/// any more. Processes that opened it read-only are not attached, and keep what they have open.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  shmkit gc --dry-run
+  shmkit gc --yes"
+)]
+pub struct Collect {
+    /// Removes without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Lists what would be removed, and removes nothing
+    #[arg(long, short = 'n', conflicts_with = "yes")]
+    pub dry_run: bool,
+}
+
+/// Removes shared memory regions by name
+///
+/// Refuses while living processes are attached, and when the region cannot be opened to find that out.
+/// Processes that have a removed region open keep it; its memory goes with the last of them.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  shmkit rm jobs results
+  shmkit rm --force jobs"
+)]
+pub struct Remove {
+    /// The regions' names
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Removes them in any case
+    #[arg(long, short)]
+    pub force: bool,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    // Faster than people see would only be load; a longer one than a year would be a mistake.
+    if !(0.05..=31_536_000.0).contains(&seconds) {
+        return Err("from 0.05 seconds to a year".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn intervals() {
+        assert_eq!(interval("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["", "x", "0", "-1", "nan", "inf", "1e9"] {
+            assert!(interval(bad).is_err(), "{bad}");
+        }
+    }
+}
