@@ -32,7 +32,10 @@ impl Region {
     pub fn barrier(&self, name: &str, parties: u32) -> Result<Barrier> {
         let operation = "open barrier";
         if parties == 0 {
-            return Err(Error::new(ErrorKind::InvalidArgument, operation, name).with_detail("0 participants"));
+            let object = self.memory(operation)?.object_name(name);
+            return Err(
+                Error::new(ErrorKind::InvalidArgument, operation, object).with_detail("0 participants")
+            );
         }
         let table_len = self.attachment_limit();
         let shape = Shape { kind: ObjectKind::Barrier, parameters: [u64::from(parties), 0], table_len };

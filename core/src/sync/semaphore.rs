@@ -82,7 +82,8 @@ impl Region {
             SemaphoreKind::Tracked => initial == limit && initial > 0,
         };
         if !valid {
-            return Err(crate::Error::new(ErrorKind::InvalidArgument, operation, name)
+            let object = self.memory(operation)?.object_name(name);
+            return Err(crate::Error::new(ErrorKind::InvalidArgument, operation, object)
                 .with_detail(format!("{initial} permits at first, {limit} at most")));
         }
         let parameters = [u64::from(initial), u64::from(limit)];
