@@ -1,11 +1,12 @@
 //! The barrier: everybody waits until all have arrived, and a participant that died is reported, not waited for.
 //!
 //! Arrivals are marks, one per slot; `phase` counts the times that all had arrived. Both change under an internal lock.
-//! Participants are the processes that have the barrier open (`members`): one that dies with it open breaks it.
+//! Participants are the processes that have the barrier open (`members`): one that dies with it open breaks it. Who gets
+//! the slot of the dead and becomes a member in its place breaks it too.
 //!
 //! | step | store that commits it | a death before it | after it |
 //! |---|---|---|---|
-//! | arrive | my mark + 1 | the member is dead: broken | the same |
+//! | arrive | my mark + 1 | the member is dead: broken | the same, unless all others come before one of them notices |
 //! | the last arrives | `phase` + 1 | broken, and this phase is not complete | all of this phase leave; the next is broken |
 //! | break | `breaks` becomes odd | the next who looks breaks it | all leave with *broken* until a reset makes it even |
 
@@ -99,6 +100,16 @@ impl BarrierWords<'_> {
         signal::notify(&self.record.signal, true, party);
     }
 
+    /// Becomes a member in the slot of one that died. Nobody will find its id any more, so its death is told now.
+    pub fn replace_member(&self, me: u32, party: &impl Party, wait: &Wait) -> Result<(), Stop> {
+        self.lock(me, party, wait)?;
+        self.record.breaks.fetch_or(1, Release);
+        self.members[slot_index(me) as usize].store(me, Release);
+        self.unlock(me, party);
+        signal::notify(&self.record.signal, true, party);
+        Ok(())
+    }
+
     /// Makes a broken barrier whole: the dead are members no longer, and nobody has arrived. Who still waits is told
     /// *broken*.
     pub fn reset(&self, me: u32, party: &impl Party, wait: &Wait) -> Result<(), Stop> {
@@ -128,10 +139,12 @@ impl BarrierWords<'_> {
     }
 
     fn outcome(&self, arrival: Arrival) -> Option<Passed> {
+        // This one first: when it changed after all had arrived, we see that they had.
+        let is_broken = self.record.breaks.load(Acquire) != arrival.breaks;
         if self.record.phase.load(Acquire) != arrival.phase {
             return Some(Passed::Follower);
         }
-        (self.record.breaks.load(Acquire) != arrival.breaks).then_some(Passed::Broken)
+        is_broken.then_some(Passed::Broken)
     }
 
     /// Takes our arrival back, unless the others came in the meantime.

@@ -205,9 +205,8 @@ impl<'a> RwLockWords<'a> {
         self.writer().word.fetch_and(!DRAIN, Acquire);
     }
 
-    /// Leaves without having entered.
+    /// Leaves without having entered. DRAIN goes with the owner, in one step: a death between would look torn.
     fn abandon(&self, me: u32, party: &impl Party) {
-        self.enter_as_writer();
         word::unlock(self.writer(), me, ALL, party);
     }
 

@@ -25,13 +25,15 @@ use crate::atomic::AtomicU32;
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{OBJECT_FREE, OBJECT_LIVE, ObjectHeader, ObjectKind};
+use crate::protocol::barrier::BarrierWords;
 use crate::protocol::owner::slot_index;
 use crate::protocol::party::{Acquired, Party};
 use crate::protocol::wait::Wait;
 use crate::protocol::word;
 use crate::view::SharedBytes;
 
-/// How long a search waits for the directory's lock: it is held for microseconds, except by a stopped process.
+/// How long a search waits for the directory's lock, or a new member for a barrier's: they are held for microseconds, except
+/// by a stopped process.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What an object is to be like.
@@ -224,6 +226,26 @@ impl<'a> Directory<'a> {
     fn error(&self, kind: ErrorKind, operation: &'static str, name: &str) -> Error {
         Error::new(kind, operation, self.memory.object_name(name))
     }
+}
+
+/// Makes `me` a member. A member that had our slot before died with the object open, which a barrier has to tell.
+pub(crate) fn join(memory: &Memory, place: &Place, me: u32, operation: &'static str) -> Result<()> {
+    let word = member_word(memory, place, me)?;
+    let before = word.load(Relaxed);
+    let header: &ObjectHeader = memory.record_at(place.block.start)?;
+    let is_barrier = header.kind.load(Relaxed) == ObjectKind::Barrier as u32;
+    if before == 0 || before == me || !is_barrier {
+        word.store(me, Release);
+        return Ok(());
+    }
+    let words = BarrierWords {
+        record: memory.record_at(place.payload.start)?,
+        arrivals: &[],
+        members: memory.records_at(place.members, memory.geometry.slot_count as usize)?,
+    };
+    words
+        .replace_member(me, memory, &Wait::timeout(PATIENCE))
+        .map_err(|_| memory.error(ErrorKind::Timeout, operation).with_detail("a barrier is locked"))
 }
 
 /// The word in which slot `me` says that it has the object open.

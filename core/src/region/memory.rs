@@ -252,21 +252,20 @@ impl Memory {
             return Err(self.error(ErrorKind::Closed, operation));
         }
         let me = self.attachment.attach(&self.slots())?;
-        for (place, _) in self.objects.lock().iter() {
-            directory::member_word(self, place, me)?.store(me, Ordering::Release);
-        }
-        Ok(me)
+        let join = |(place, _): &(Place, usize)| directory::join(self, place, me, operation);
+        let joined = self.objects.lock().iter().try_for_each(join);
+        joined.map(|()| me).inspect_err(|_| self.attachment.detach(&self.slots()))
     }
 
     /// Notes that this process has a named object open once more. The caller holds the directory's lock, so that nobody
     /// removes the object before it has a member.
-    pub fn open_object(&self, place: &Place, me: u32) -> Result<()> {
+    pub fn open_object(&self, place: &Place, me: u32, operation: &'static str) -> Result<()> {
         let _no_fork = fork::exclude();
         let mut objects = self.objects.lock();
         match objects.iter_mut().find(|(open, _)| open.block == place.block) {
             Some((_, count)) => *count += 1,
             None => {
-                directory::member_word(self, place, me)?.store(me, Ordering::Release);
+                directory::join(self, place, me, operation)?;
                 objects.push((place.clone(), 1));
             }
         }

@@ -81,7 +81,7 @@ impl<T: Shared, U: Shared> Object<T, U> {
         let record = NonNull::from(memory.record_at::<T>(place.payload.start)?);
         let table = NonNull::from(memory.records_at::<U>(place.payload.start + size_of::<T>(), table_len)?);
         // Still under the directory's lock: nobody can remove the object before it has us as a member.
-        memory.open_object(&place, memory.me(operation)?)?;
+        memory.open_object(&place, memory.me(operation)?, operation)?;
         let exports = Exports::new(false);
         Ok(Object { record, table, memory: Arc::clone(memory), exports, place, name: name.to_owned() })
     }

@@ -52,8 +52,14 @@ fn a_name_belongs_to_one_kind_and_one_set_of_parameters() {
     region.atomic_u32("number", 0).unwrap();
     assert_eq!(kind(region.atomic_u64("number", 0)), ErrorKind::WrongKind);
     assert_eq!(kind(region.mutex("no/name")), ErrorKind::InvalidName);
-    assert_eq!(kind(region.barrier("none", 0)), ErrorKind::InvalidArgument);
-    assert_eq!(kind(region.semaphore("none", SemaphoreOptions::new(2).max(1))), ErrorKind::InvalidArgument);
+    let none = [
+        region.barrier("none", 0).err().unwrap(),
+        region.semaphore("none", SemaphoreOptions::new(2).max(1)).err().unwrap(),
+    ];
+    for error in none {
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert_eq!(error.object(), format!("{}:none", &*name));
+    }
     let reader = Region::open_read_only(&*name).unwrap();
     assert_eq!(kind(reader.mutex("one")), ErrorKind::ReadOnly);
 }
@@ -348,6 +354,36 @@ fn a_barrier_has_one_leader_a_round_and_reports_the_dead() {
             scope.spawn(|| barrier.wait(&bounded()).unwrap());
         }
     });
+}
+
+#[test]
+fn a_dead_participant_is_reported_although_another_process_got_its_slot() {
+    let name = Name::new("replaced");
+    let region = RegionOptions::new().attachments(2).create(&*name, 1).unwrap();
+    let barrier = region.barrier("b", 3).unwrap();
+    let ready = region.semaphore("ready", SemaphoreOptions::new(0)).unwrap();
+    // A use of its own makes a child of fork a member, in the one slot that is free.
+    let participant = || {
+        Forked::run(|| {
+            assert_eq!(kind(barrier.wait_timeout(Duration::ZERO)), ErrorKind::Timeout);
+            ready.release(1).unwrap();
+            pause();
+        })
+    };
+    let first = participant();
+    ready.acquire(&bounded()).unwrap();
+    first.kill();
+    let second = Forked::run(|| {
+        let _ = barrier.wait_timeout(Duration::ZERO);
+        ready.release(1).unwrap();
+        pause();
+    });
+    ready.acquire(&bounded()).unwrap();
+    assert_eq!(kind(barrier.wait(&bounded())), ErrorKind::Broken);
+    barrier.reset().unwrap();
+    assert_eq!(kind(barrier.wait_timeout(Duration::from_millis(20))), ErrorKind::Timeout, "nobody else died");
+    second.kill();
+    assert_eq!(kind(barrier.wait(&bounded())), ErrorKind::Broken);
 }
 
 #[test]

@@ -11,7 +11,9 @@ use loom::thread;
 
 use crate::atomic::Ordering::{Relaxed, SeqCst};
 use crate::atomic::{AtomicU32, AtomicU64};
-use crate::layout::{BarrierRecord, Mark, OwnerWord, RwLockRecord, TrackedRecord, WordRecord};
+use crate::layout::{
+    BarrierRecord, Mark, OwnerWord, RwLockRecord, SEMAPHORE_MAX, TrackedRecord, WordRecord,
+};
 use crate::protocol::barrier::{BarrierWords, Passed};
 use crate::protocol::owner::{owner_id, owner_of};
 use crate::protocol::party::{Acquired, Party, Slept};
@@ -291,7 +293,7 @@ fn a_permit_reaches_the_one_who_waits() {
         let (word, kernel) = (Arc::new(AtomicU32::new(0)), Kernel::new(&[], false));
         processes(2, move |index| {
             if index == 0 {
-                assert!(semaphore::release(&word, 1, semaphore::MOST, &*kernel));
+                assert!(semaphore::release(&word, 1, SEMAPHORE_MAX, &*kernel));
             } else {
                 assert_eq!(semaphore::acquire(&word, &*kernel, &Wait::FOREVER), Ok(()));
             }
@@ -305,8 +307,8 @@ fn two_permits_reach_two_who_wait() {
         let (word, kernel) = (Arc::new(AtomicU32::new(0)), Kernel::new(&[], false));
         processes(3, move |index| {
             if index == 0 {
-                assert!(semaphore::release(&word, 1, semaphore::MOST, &*kernel));
-                assert!(semaphore::release(&word, 1, semaphore::MOST, &*kernel));
+                assert!(semaphore::release(&word, 1, SEMAPHORE_MAX, &*kernel));
+                assert!(semaphore::release(&word, 1, SEMAPHORE_MAX, &*kernel));
             } else {
                 assert_eq!(semaphore::acquire(&word, &*kernel, &Wait::FOREVER), Ok(()));
             }
@@ -323,7 +325,7 @@ fn an_interrupted_waiter_leaves_the_permit_to_the_next() {
         let total = Arc::clone(&taken);
         processes(2, move |index| {
             if index == 0 {
-                assert!(semaphore::release(&word, 1, semaphore::MOST, &*kernel));
+                assert!(semaphore::release(&word, 1, SEMAPHORE_MAX, &*kernel));
             } else if semaphore::acquire(&word, &*kernel, &Wait::forever().interruptible()) == Ok(()) {
                 taken.store(1, SeqCst);
             }
@@ -458,6 +460,26 @@ fn all_leave_a_barrier_and_one_of_them_leads() {
             }
         });
         assert_eq!(total.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn all_of_a_round_leave_a_barrier_with_the_same_answer_although_it_breaks() {
+    model(|| {
+        let record = Arc::new(BarrierRecord::default());
+        record.parties.store(2, Relaxed);
+        let arrivals: Arc<Vec<AtomicU64>> = Arc::new((0..3).map(|_| AtomicU64::new(0)).collect());
+        let (broken, kernel) = (Arc::new(AtomicU32::new(0)), Kernel::new(&[], false));
+        let total = Arc::clone(&broken);
+        processes(3, move |index| {
+            let words = BarrierWords { record: &record, arrivals: &arrivals, members: &[] };
+            if index == 2 {
+                words.break_it(me(2), &*kernel);
+            } else if words.wait(me(index), &*kernel, &Wait::FOREVER) == Ok(Passed::Broken) {
+                broken.fetch_add(1, SeqCst);
+            }
+        });
+        assert_ne!(total.load(SeqCst), 1, "both or none");
     });
 }
 
