@@ -23,6 +23,7 @@ var children = map[string]func(name string) error{
 	"hold":         holdGuard,
 	"add":          addForEver,
 	"holdLock":     holdLock,
+	"holdReadLock": holdReadLock,
 	"addUnderLock": addUnderLock,
 }
 

@@ -47,7 +47,8 @@ type lockable interface {
 
 // locks opens a lock of each kind under a name.
 var locks = map[string]func(region *shmkit.Region, name string) (lockable, error){
-	"Mutex": func(r *shmkit.Region, name string) (lockable, error) { return r.Mutex(name) },
+	"Mutex":  func(r *shmkit.Region, name string) (lockable, error) { return r.Mutex(name) },
+	"RwLock": func(r *shmkit.Region, name string) (lockable, error) { return r.RwLock(name) },
 }
 
 // eachLock runs a test for each kind of lock in a region of its own.
@@ -361,7 +362,9 @@ func manyWaitAndHalfGiveUp(t *testing.T, cancelled shmkit.ErrorKind, wait func(c
 func TestANameIsOfOneKind(t *testing.T) {
 	region := newRegion(t, 64)
 	opened[*shmkit.Mutex](t)(region.Mutex("taken"))
-	_, err := region.Mutex("not\x00a name")
+	_, err := region.RwLock("taken")
+	expect(t, err, shmkit.ErrWrongKind)
+	_, err = region.Mutex("not\x00a name")
 	expect(t, err, shmkit.ErrInvalidName)
 	_, err = region.Mutex("not/a name")
 	expect(t, err, shmkit.ErrInvalidName)

@@ -80,6 +80,14 @@ func (o *object) settledClosed() bool {
 	return o.closed.Load()
 }
 
+// orClosed replaces the time-out of a wait by the error of a closed handle if that is what this is.
+func (o *object) orClosed(err error, refuse func() error) error {
+	if kindOf(err) == ErrTimeout && o.isClosed() {
+		return refuse()
+	}
+	return err
+}
+
 // RemoveObject removes a named object of any kind from the region: its name and its memory are free again.
 //
 // Errors: [ErrNotFound], [ErrBusy] while a living process has it open, [ErrReadOnly], [ErrClosed].

@@ -115,11 +115,7 @@ func (l *ownerLock) lockSlow(ctx context.Context) error {
 
 // within is lockCalls.lockWithin, which a handle that was closed meanwhile ends.
 func (l *ownerLock) within(atMost time.Duration) error {
-	err := l.calls.lockWithin(timeoutOf(atMost))
-	if kindOf(err) == ErrTimeout && l.isClosed() {
-		return l.refuse()
-	}
-	return err
+	return l.orClosed(l.calls.lockWithin(timeoutOf(atMost)), l.refuse)
 }
 
 // heldBy reports whether a lock that returned err is held.
