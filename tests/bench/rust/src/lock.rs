@@ -54,6 +54,16 @@ impl RobustMutex {
         assert_eq!(unsafe { libc::pthread_mutex_lock(self.0.as_ptr().cast()) }, 0);
     }
 
+    /// Takes the lock of an owner that died, and repairs it.
+    pub fn lock_after_death(&self) {
+        // SAFETY: as in `lock`.
+        unsafe {
+            assert_eq!(libc::pthread_mutex_lock(self.0.as_ptr().cast()), libc::EOWNERDEAD);
+            assert_eq!(libc::pthread_mutex_consistent(self.0.as_ptr().cast()), 0);
+            assert_eq!(libc::pthread_mutex_unlock(self.0.as_ptr().cast()), 0);
+        }
+    }
+
     pub fn unlock(&self) {
         // SAFETY: as in `lock`.
         assert_eq!(unsafe { libc::pthread_mutex_unlock(self.0.as_ptr().cast()) }, 0);

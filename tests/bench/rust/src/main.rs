@@ -5,6 +5,7 @@
 
 mod copy;
 mod lock;
+mod processes;
 mod sync;
 
 use std::time::Instant;
@@ -25,11 +26,16 @@ fn compare(name: &str, operations: u64, mut ours: impl FnMut(u64), mut peer: imp
         our_times.push(time(&mut ours));
         peer_times.push(time(&mut peer));
     }
-    let median = |times: &mut Vec<f64>| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    };
-    let (ours, peer) = (median(&mut our_times), median(&mut peer_times));
+    report(name, median(our_times), median(peer_times));
+}
+
+fn median(times: impl IntoIterator<Item = f64>) -> f64 {
+    let mut times: Vec<f64> = times.into_iter().collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn report(name: &str, ours: f64, peer: f64) {
     println!(r#"{{"name": "{name}", "ours_ns": {ours:.3}, "peer_ns": {peer:.3}}}"#);
 }
 
@@ -39,12 +45,21 @@ fn main() {
     if wanted("lock") {
         lock::run();
         sync::mutex();
+        processes::contention();
+        processes::recovery();
     }
     if wanted("rwlock") {
         sync::rwlock();
+        processes::readers();
     }
     if wanted("semaphore") {
         sync::semaphore();
+    }
+    if wanted("condvar") {
+        processes::condvar();
+    }
+    if wanted("event") {
+        processes::event();
     }
     if wanted("copy") {
         copy::run();
