@@ -33,19 +33,19 @@ use crate::layout::{OwnerWord, WORD_DIRTY as DIRTY, WORD_DRAIN as DRAIN, WORD_WA
 /// Takes the lock for `me`, the owner bits of the caller's attachment.
 #[inline]
 pub(crate) fn lock(lock: &OwnerWord, me: u32, party: &impl Party, wait: &Wait) -> Result<Acquired, Stop> {
-    if lock.word.compare_exchange(0, me, SeqCst, Relaxed).is_ok() {
-        return Ok(Acquired::Clean);
-    }
-    lock_slow(lock, me, 1, party, wait)
+    if lock_fast(lock, me) { Ok(Acquired::Clean) } else { lock_slow(lock, me, 1, party, wait) }
+}
+
+/// Takes a lock that is free, was left properly, and that nobody waits for: the first step of [`lock`].
+#[inline]
+pub(crate) fn lock_fast(lock: &OwnerWord, me: u32) -> bool {
+    lock.word.compare_exchange(0, me, SeqCst, Relaxed).is_ok()
 }
 
 /// Takes the lock if nobody who lives holds it.
 #[inline]
 pub(crate) fn try_lock(lock: &OwnerWord, me: u32, party: &impl Party) -> Option<Acquired> {
-    if lock.word.compare_exchange(0, me, SeqCst, Relaxed).is_ok() {
-        return Some(Acquired::Clean);
-    }
-    try_lock_slow(lock, me, party)
+    if lock_fast(lock, me) { Some(Acquired::Clean) } else { try_lock_slow(lock, me, party) }
 }
 
 /// Gives the lock back and wakes at most `wake` sleepers. `false`: `me` does not hold it, and nothing was changed.

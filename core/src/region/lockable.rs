@@ -32,8 +32,19 @@ impl Lockable<'_> {
     #[inline]
     pub fn acquire(&self, wait: &Wait) -> Result<Acquired> {
         let me = self.memory.me(self.operations.lock)?;
-        let acquired = word::lock(self.owner, me, self.memory, wait);
-        match acquired {
+        if word::lock_fast(self.owner, me) {
+            return self.keep_if_open(Acquired::Clean, me);
+        }
+        self.acquire_slow(me, wait)
+    }
+
+    /// A closed handle must not wait: nobody might give back what is held through another one.
+    #[cold]
+    fn acquire_slow(&self, me: u32, wait: &Wait) -> Result<Acquired> {
+        if self.exports.is_closed() {
+            return Err(self.error(ErrorKind::Closed, self.operations.lock));
+        }
+        match word::lock_slow(self.owner, me, 1, self.memory, wait) {
             Ok(acquired) => self.keep_if_open(acquired, me),
             Err(stop) => Err(self.stopped(stop)),
         }

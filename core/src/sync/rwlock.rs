@@ -89,7 +89,7 @@ impl RwLock {
     /// Takes the lock for reading without a Rust guard: pair it with [`RwLock::release_read`].
     #[inline]
     pub fn acquire_read(&self, wait: &Wait) -> Result<Acquired> {
-        let me = self.object.memory().me(READ)?;
+        let me = self.object.me(READ)?;
         let acquired = self
             .words()
             .read(me, self.object.memory(), wait)
@@ -100,7 +100,7 @@ impl RwLock {
     /// Takes the lock for reading if no writer has it, without a Rust guard.
     #[inline]
     pub fn try_acquire_read(&self) -> Result<Option<Acquired>> {
-        let me = self.object.memory().me(READ)?;
+        let me = self.object.me(READ)?;
         let acquired = self.words().try_read(me, self.object.memory());
         acquired.map(|acquired| self.keep_read_if_open(me, acquired)).transpose()
     }
@@ -115,7 +115,7 @@ impl RwLock {
     /// Takes the lock for writing without a Rust guard: pair it with [`RwLock::release_write`].
     #[inline]
     pub fn acquire_write(&self, wait: &Wait) -> Result<Acquired> {
-        let me = self.object.memory().me(WRITE)?;
+        let me = self.object.me(WRITE)?;
         let acquired = self
             .words()
             .write(me, self.object.memory(), wait)
@@ -126,7 +126,7 @@ impl RwLock {
     /// Takes the lock for writing if nobody holds it, without a Rust guard.
     #[inline]
     pub fn try_acquire_write(&self) -> Result<Option<Acquired>> {
-        let me = self.object.memory().me(WRITE)?;
+        let me = self.object.me(WRITE)?;
         let acquired = self.words().try_write(me, self.object.memory());
         acquired.map(|acquired| self.keep_write_if_open(me, acquired)).transpose()
     }

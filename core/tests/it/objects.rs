@@ -114,6 +114,27 @@ fn an_object_outlives_the_regions_handle_and_close_is_refused_while_it_is_held()
     assert_eq!(kind(mutex.release()), ErrorKind::Closed);
 }
 
+/// Who holds it may be ourselves, through another handle: a wait would have no end.
+#[test]
+fn a_closed_handle_does_not_wait_for_what_is_held_through_another() {
+    let name = Name::new("closed");
+    let region = region(&name);
+    let other = Region::open(&*name).unwrap();
+    let (mutex, rwlock) = (region.mutex("m").unwrap(), region.rwlock("l").unwrap());
+    let _held = (mutex.lock().unwrap(), rwlock.write().unwrap(), region.lock().unwrap());
+    let (closed_mutex, closed_rwlock) = (region.mutex("m").unwrap(), region.rwlock("l").unwrap());
+    closed_mutex.close().unwrap();
+    closed_rwlock.close().unwrap();
+    other.close().unwrap();
+    assert_eq!(kind(closed_mutex.acquire(&bounded())), ErrorKind::Closed);
+    assert_eq!(kind(closed_mutex.try_acquire()), ErrorKind::Closed);
+    assert_eq!(kind(closed_rwlock.acquire_read(&bounded())), ErrorKind::Closed);
+    assert_eq!(kind(closed_rwlock.try_acquire_read()), ErrorKind::Closed);
+    assert_eq!(kind(closed_rwlock.acquire_write(&bounded())), ErrorKind::Closed);
+    assert_eq!(kind(closed_rwlock.try_acquire_write()), ErrorKind::Closed);
+    assert_eq!(kind(other.acquire(&bounded())), ErrorKind::Closed);
+}
+
 #[test]
 fn a_mutex_reports_a_dead_owner_until_it_is_made_consistent() {
     let name = Name::new("mutex");
@@ -290,6 +311,31 @@ fn a_wait_in_steps_misses_nothing_between_them() {
 }
 
 #[test]
+fn a_notification_that_died_with_the_mutexs_owner_is_made_good() {
+    let name = Name::new("notifier");
+    let region = region(&name);
+    let (mutex, changed) = (region.mutex("m").unwrap(), region.condvar("c").unwrap());
+    let inside = region.event("inside", EventReset::Manual).unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let guard = mutex.lock().unwrap();
+            changed.wait_timeout(guard, PATIENCE).map(|(_, notified)| notified)
+        });
+        until(|| changed.word().load(SeqCst) & 1 != 0);
+        let child = Forked::run(|| {
+            std::mem::forget(mutex.lock().unwrap());
+            region.write_at(0, &[1]).unwrap();
+            inside.set().unwrap();
+            pause();
+        });
+        inside.wait(&bounded()).unwrap();
+        child.kill();
+        let Err(LockError::OwnerDied((_, notified))) = waiter.join().unwrap() else { panic!("not told") };
+        assert_eq!(notified, Notified::Yes, "woken, not timed out");
+    });
+}
+
+#[test]
 fn an_event_lets_all_or_one_through() {
     let name = Name::new("event");
     let region = region(&name);
@@ -424,6 +470,7 @@ fn a_child_of_fork_uses_inherited_objects_as_a_member_of_its_own() {
     let held = mutex.lock().unwrap();
     let child = Forked::run(|| {
         assert_eq!(kind(mutex.release()), ErrorKind::NotOwner, "the parent holds it");
+        assert!(mutex.try_lock().unwrap().is_none(), "and this attaches the child");
         ready.set().unwrap();
         drop(mutex.lock_timeout(PATIENCE).unwrap());
         pause();
