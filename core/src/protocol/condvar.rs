@@ -1,12 +1,15 @@
 //! The condition variable: a [`signal`] word that is watched under the mutex and slept on without it.
 //!
 //! A wake-up may come without a notification, as with every condition variable: wait in a loop that tests the condition.
+//! One comes when an owner of the mutex died: it may have died between a change and the notification of it.
 
+use super::owner::owner_of;
 use super::party::{Acquired, Party};
 use super::signal;
 use super::wait::{Sleeper, Stop, Wait};
 use super::word;
 use crate::atomic::AtomicU32;
+use crate::atomic::Ordering::Relaxed;
 use crate::layout::OwnerWord;
 
 /// How a wait ended; the mutex is held again in any case.
@@ -31,18 +34,30 @@ pub(crate) fn wait(
     // Watched before the mutex is free: whoever changes the condition takes the mutex after us and sees WAITERS.
     let watched = signal::watch(condvar);
     word::unlock(mutex, me, 1, party);
-    let mut sleeper = Sleeper::new(wait);
-    let stop = loop {
-        match signal::sleep(condvar, watched, &mut sleeper, party) {
-            Ok(true) => break None,
-            Ok(false) => {}
-            Err(stop) => break Some(stop),
-        }
-    };
+    let stop = sleep(condvar, watched, mutex, me, party, wait).err();
     // The caller was promised the mutex: no deadline and no signal stops this.
     loop {
         if let Ok(acquired) = word::lock(mutex, me, party, &Wait::FOREVER) {
             return Some(Woken { acquired, stop });
         }
     }
+}
+
+/// Sleeps until there was a notification since `watched`, or the mutex's owner is found dead.
+pub(crate) fn sleep(
+    condvar: &AtomicU32,
+    watched: u32,
+    mutex: &OwnerWord,
+    me: u32,
+    party: &impl Party,
+    wait: &Wait,
+) -> Result<(), Stop> {
+    let mut sleeper = Sleeper::new(wait);
+    while !signal::sleep(condvar, watched, &mut sleeper, party)? {
+        let owner = owner_of(mutex.word.load(Relaxed));
+        if owner != 0 && owner != me && party.is_dead(owner) {
+            break;
+        }
+    }
+    Ok(())
 }

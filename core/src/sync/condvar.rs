@@ -9,7 +9,7 @@ use crate::layout::{ObjectKind, WordRecord};
 use crate::protocol::condvar::{self, Woken};
 use crate::protocol::party::Acquired;
 use crate::protocol::signal;
-use crate::protocol::wait::{Sleeper, Stop, Wait};
+use crate::protocol::wait::{Stop, Wait};
 use crate::protocol::word;
 use crate::region::object::{Object, Shape};
 use crate::region::{LockError, LockGuard, LockResult, Region};
@@ -17,7 +17,8 @@ use crate::region::{LockError, LockGuard, LockResult, Region};
 /// A condition variable in a region.
 ///
 /// A wait may end without a notification: wait in a loop that tests the condition. A waiter that is killed takes no
-/// notification with it.
+/// notification with it. When a process is killed with the mutex held, who waits here is woken and told *owner died*; so
+/// notify before the mutex is given back, and no change goes unnoticed.
 ///
 /// ```
 /// # use shmkit::Region;
@@ -44,9 +45,12 @@ pub enum Notified {
     No(ErrorKind),
 }
 
-/// What a condition variable looked like when a wait began.
+/// What a condition variable looked like when a wait began, and where the mutex is.
 #[derive(Clone, Copy, Debug)]
-pub struct Watched(u32);
+pub struct Watched {
+    word: u32,
+    mutex_offset: usize,
+}
 
 const WAIT: &str = "wait on condvar";
 
@@ -125,22 +129,19 @@ impl Condvar {
         if !word::is_held_by(&other.lock, me) {
             return Err(other.error(ErrorKind::NotOwner, WAIT));
         }
-        Ok(Watched(signal::watch(&self.0.word)))
+        let mutex_offset = self.0.memory().offset_of(&other.lock);
+        Ok(Watched { word: signal::watch(&self.0.word), mutex_offset })
     }
 
-    /// Sleeps until there was a notification since the call of [`Condvar::watch`].
+    /// Sleeps until there was a notification since the call of [`Condvar::watch`], or the mutex's owner died.
     ///
     /// Errors: `Timeout`, `Interrupted`, `Closed`.
     pub fn sleep(&self, watched: Watched, wait: &Wait) -> Result<()> {
-        self.0.expect_open(WAIT)?;
-        let mut sleeper = Sleeper::new(wait);
-        loop {
-            match signal::sleep(&self.0.word, watched.0, &mut sleeper, self.0.memory()) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(stop) => return Err(self.0.error(stop.into(), WAIT)),
-            }
-        }
+        let me = self.0.me(WAIT)?;
+        let memory = self.0.memory();
+        let mutex = memory.record_at(watched.mutex_offset)?;
+        condvar::sleep(&self.0.word, watched.word, mutex, me, memory, wait)
+            .map_err(|stop| self.0.error(stop.into(), WAIT))
     }
 
     /// This process's owner id, for a wait with a mutex that must be of the same region.
