@@ -24,6 +24,14 @@ extern const struct test guard_tests[];
 extern const struct test mapping_tests[];
 extern const struct test refusal_tests[];
 extern const struct test option_tests[];
+extern const struct test object_tests[];
+extern const struct test mutex_tests[];
+extern const struct test rwlock_tests[];
+extern const struct test semaphore_tests[];
+extern const struct test condvar_tests[];
+extern const struct test event_tests[];
+extern const struct test barrier_tests[];
+extern const struct test atomic_tests[];
 
 // Where calls leave their reasons; emptied before each EXPECT.
 extern shmkit_error_t error;
@@ -67,5 +75,40 @@ void join(pid_t child);
 
 // Kills a child and waits until it is gone.
 void kill_child(pid_t child);
+
+// Opens the region of this name, or creates it with 4096 bytes.
+shmkit_region_t *open_region(const char *name);
+
+// Closes, frees and unlinks it.
+void finish(shmkit_region_t *region, const char *name);
+
+// A flag in the user bytes by which processes tell each other how far they are.
+void tell(shmkit_region_t *region, char stage);
+void wait_for(shmkit_region_t *region, char stage);
+
+// Runs `body` in a child, and returns when it has come to `stay`, where it waits to be killed.
+pid_t start(void (*body)(const char *name), shmkit_region_t *region, const char *name);
+void stay(shmkit_region_t *region);
+
+// Runs `body` in so many threads at once, and waits for all.
+enum { THREADS = 4 };
+void in_threads(void *(*body)(void *argument), void *argument);
+
+// Sends this process SIGUSR1 again and again, to a handler that does nothing, until `stop_signals`.
+void start_signals(void);
+void stop_signals(void);
+
+enum { MS = 1000000 };
+// A limit for waits that must end by themselves: long enough for any machine, and no test hangs.
+#define LONG_NS (20000ull * MS)
+
+#if defined(__SANITIZE_THREAD__)
+// The sanitizer does not see the atomics of a library that it did not build: it is told that locks order things.
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#else
+#define __tsan_acquire(address) ((void)(address))
+#define __tsan_release(address) ((void)(address))
+#endif
 
 #endif

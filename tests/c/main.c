@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -138,6 +139,81 @@ void kill_child(pid_t child) {
     CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
 }
 
+shmkit_region_t *open_region(const char *name) {
+    shmkit_region_t *region;
+    EXPECT(SHMKIT_OK, shmkit_region_open_or_create(name, 4096, NULL, &region, &error));
+    return region;
+}
+
+void finish(shmkit_region_t *region, const char *name) {
+    EXPECT(SHMKIT_OK, shmkit_region_close(region, &error));
+    shmkit_region_free(region);
+    EXPECT(SHMKIT_OK, shmkit_region_unlink(name, NULL, &error));
+}
+
+void tell(shmkit_region_t *region, char stage) {
+    __atomic_store_n((char *)shmkit_region_data(region) + 4000, stage, __ATOMIC_SEQ_CST);
+}
+
+void wait_for(shmkit_region_t *region, char stage) {
+    while (__atomic_load_n((char *)shmkit_region_data(region) + 4000, __ATOMIC_SEQ_CST) != stage) {
+        usleep(500);
+    }
+}
+
+pid_t start(void (*body)(const char *name), shmkit_region_t *region, const char *name) {
+    tell(region, 0);
+    pid_t child = in_child(body, name);
+    wait_for(region, 's');
+    return child;
+}
+
+void stay(shmkit_region_t *region) {
+    tell(region, 's');
+    for (;;) {
+        pause();
+    }
+}
+
+void in_threads(void *(*body)(void *argument), void *argument) {
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, body, argument) == 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+}
+
+static void do_nothing(int signal_number) {
+    (void)signal_number;
+}
+
+static struct sigaction before_signals;
+static pid_t sender;
+
+void start_signals(void) {
+    struct sigaction action = {.sa_handler = do_nothing};
+    CHECK(sigaction(SIGUSR1, &action, &before_signals) == 0);
+    pid_t self = getpid();
+    sender = fork();
+    CHECK(sender >= 0);
+    if (sender == 0) {
+        // A signal that comes just before the sleep does not end it; the next one does. Not beyond our parent's end: its
+        // number may be another process's then.
+        while (getppid() == self) {
+            usleep(5000);
+            kill(self, SIGUSR1);
+        }
+        _exit(0);
+    }
+}
+
+void stop_signals(void) {
+    kill_child(sender);
+    CHECK(sigaction(SIGUSR1, &before_signals, NULL) == 0);
+}
+
 // Removes a directory that holds no other directories.
 static void remove_directory(const char *path) {
     DIR *open_directory = opendir(path);
@@ -162,7 +238,9 @@ static void run(const struct test *test) {
 }
 
 int main(int argc, char **argv) {
-    const struct test *const lists[] = {region_tests, guard_tests, mapping_tests, refusal_tests, option_tests};
+    const struct test *const lists[] = {region_tests,  guard_tests,   mapping_tests,   refusal_tests, option_tests,
+                                        object_tests,  mutex_tests,   rwlock_tests,    semaphore_tests, condvar_tests,
+                                        event_tests,   barrier_tests, atomic_tests};
     // Nothing here takes long; what hangs is ended by a signal and not by patience.
     alarm(120);
     size_t count = 0;

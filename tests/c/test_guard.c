@@ -3,58 +3,14 @@
 #include "check.h"
 
 #include <pthread.h>
-#include <signal.h>
-#include <sys/time.h>
 
-#if defined(__SANITIZE_THREAD__)
-// The sanitizer does not see the atomics of a library that it did not build: it is told that the guard orders things.
-void __tsan_acquire(void *address);
-void __tsan_release(void *address);
-#else
-#define __tsan_acquire(address) ((void)(address))
-#define __tsan_release(address) ((void)(address))
-#endif
-
-enum { MS = 1000000, THREADS = 4, TURNS = 5000 };
-
-static shmkit_region_t *open_region(const char *name) {
-    shmkit_region_t *region;
-    EXPECT(SHMKIT_OK, shmkit_region_open_or_create(name, 4096, NULL, &region, &error));
-    return region;
-}
-
-static void finish(shmkit_region_t *region, const char *name) {
-    EXPECT(SHMKIT_OK, shmkit_region_close(region, &error));
-    shmkit_region_free(region);
-    EXPECT(SHMKIT_OK, shmkit_region_unlink(name, NULL, &error));
-}
-
-// A flag in the user bytes by which processes tell each other how far they are.
-static void tell(shmkit_region_t *region, char stage) {
-    __atomic_store_n((char *)shmkit_region_data(region) + 4000, stage, __ATOMIC_SEQ_CST);
-}
-
-static void wait_for(shmkit_region_t *region, char stage) {
-    while (__atomic_load_n((char *)shmkit_region_data(region) + 4000, __ATOMIC_SEQ_CST) != stage) {
-        usleep(500);
-    }
-}
+enum { TURNS = 5000 };
 
 static void hold_for_ever(const char *name) {
     shmkit_region_t *region = open_region(name);
     shmkit_status_t status = shmkit_region_lock(region, NULL);
     CHECK(status == SHMKIT_OK || status == SHMKIT_OWNER_DIED);
-    tell(region, 'h');
-    for (;;) {
-        pause();
-    }
-}
-
-static pid_t start_holder(shmkit_region_t *region, const char *name) {
-    tell(region, 0);
-    pid_t holder = in_child(hold_for_ever, name);
-    wait_for(region, 'h');
-    return holder;
+    stay(region);
 }
 
 static void it_excludes_and_is_given_back(void) {
@@ -83,11 +39,11 @@ static void an_owner_that_was_killed_is_reported_until_repaired(void) {
     const char *name = fresh_name();
     shmkit_region_t *region = open_region(name);
     for (int turn = 0; turn < 3; turn++) {
-        pid_t holder = start_holder(region, name);
+        pid_t holder = start(hold_for_ever, region, name);
         EXPECT(SHMKIT_WOULD_BLOCK, shmkit_region_try_lock(region, &error));
         EXPECT(SHMKIT_TIMEOUT, shmkit_region_lock_wait(region, 30 * MS, 0, &error));
         kill_child(holder);
-        EXPECT(SHMKIT_OWNER_DIED, shmkit_region_lock_wait(region, 10000ull * MS, 0, &error));
+        EXPECT(SHMKIT_OWNER_DIED, shmkit_region_lock_wait(region, LONG_NS, 0, &error));
         CHECK(strcmp(error.operation, "lock region") == 0 && strcmp(error.object, name) == 0);
         EXPECT(SHMKIT_WOULD_BLOCK, shmkit_region_try_lock(region, &error)); // it is held
         EXPECT(SHMKIT_OK, shmkit_region_unlock(region, &error));
@@ -107,7 +63,7 @@ static void *wait_without_limit(void *region) {
 static void a_waiter_is_freed_by_the_death_of_the_owner(void) {
     const char *name = fresh_name();
     shmkit_region_t *region = open_region(name);
-    pid_t holder = start_holder(region, name);
+    pid_t holder = start(hold_for_ever, region, name);
     pthread_t waiter;
     CHECK(pthread_create(&waiter, NULL, wait_without_limit, region) == 0);
     usleep(50 * 1000);
@@ -121,32 +77,14 @@ static void a_waiter_is_freed_by_the_death_of_the_owner(void) {
     finish(region, name);
 }
 
-static void do_nothing(int signal_number) {
-    (void)signal_number;
-}
-
 static void a_signal_ends_only_a_wait_that_asked_for_it(void) {
     const char *name = fresh_name();
     shmkit_region_t *region = open_region(name);
-    pid_t holder = start_holder(region, name);
-    struct sigaction action = {.sa_handler = do_nothing}, before;
-    CHECK(sigaction(SIGUSR1, &action, &before) == 0);
-    pid_t self = getpid();
-    pid_t sender = fork();
-    if (sender == 0) {
-        // A signal that comes just before the sleep does not end it; the next one does. Not beyond our parent's end: its
-        // number may be another process's then.
-        while (getppid() == self) {
-            usleep(5000);
-            kill(self, SIGUSR1);
-        }
-        _exit(0);
-    }
+    pid_t holder = start(hold_for_ever, region, name);
+    start_signals();
     EXPECT(SHMKIT_TIMEOUT, shmkit_region_lock_wait(region, 60 * MS, 0, &error));
-    EXPECT(SHMKIT_INTERRUPTED,
-           shmkit_region_lock_wait(region, 20000ull * MS, SHMKIT_WAIT_INTERRUPTIBLE, &error));
-    kill_child(sender);
-    CHECK(sigaction(SIGUSR1, &before, NULL) == 0);
+    EXPECT(SHMKIT_INTERRUPTED, shmkit_region_lock_wait(region, LONG_NS, SHMKIT_WAIT_INTERRUPTIBLE, &error));
+    stop_signals();
     kill_child(holder);
     EXPECT(SHMKIT_OWNER_DIED, shmkit_region_lock(region, &error));
     EXPECT(SHMKIT_OK, shmkit_region_unlock(region, &error));
@@ -209,13 +147,7 @@ static void *add_in_place(void *argument) {
 
 static void add_with_threads(const char *name) {
     shmkit_region_t *region = open_region(name);
-    pthread_t threads[THREADS];
-    for (int i = 0; i < THREADS; i++) {
-        CHECK(pthread_create(&threads[i], NULL, add_in_place, region) == 0);
-    }
-    for (int i = 0; i < THREADS; i++) {
-        CHECK(pthread_join(threads[i], NULL) == 0);
-    }
+    in_threads(add_in_place, region);
     shmkit_region_free(region);
 }
 

@@ -11,12 +11,6 @@ static shmkit_region_t *create(const char *name, uint64_t len) {
     return region;
 }
 
-static void finish(shmkit_region_t *region, const char *name) {
-    EXPECT(SHMKIT_OK, shmkit_region_close(region, &error));
-    shmkit_region_free(region);
-    EXPECT(SHMKIT_OK, shmkit_region_unlink(name, NULL, &error));
-}
-
 static void two_handles_see_the_same_bytes(void) {
     const char *name = fresh_name();
     shmkit_region_t *first = create(name, 5000);
