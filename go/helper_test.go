@@ -23,6 +23,8 @@ var children = map[string]func(name string) error{
 	"hold":         holdGuard,
 	"add":          addForEver,
 	"holdLock":     holdLock,
+	"holdPermit":   holdPermit,
+	"answerEvents": answerEvents,
 	"holdReadLock": holdReadLock,
 	"addUnderLock": addUnderLock,
 }

@@ -28,12 +28,15 @@ func WithGroup(group uint32) Option {
 // WithAttachments sets how many processes can be attached to a new region at once, 1 to 1023. Without it, or with 0,
 // 128 can.
 func WithAttachments(count int) Option {
-	return func(o *C.shmkit_region_options_t) {
-		if count < 0 || count > math.MaxUint32 {
-			count = math.MaxUint32 // just as impossible, and it fits: the library refuses it
-		}
-		o.attachments = C.uint32_t(count)
+	return func(o *C.shmkit_region_options_t) { o.attachments = count32(count) }
+}
+
+// count32 returns a count as C knows it. What does not fit becomes what is just as impossible: the library refuses it.
+func count32(count int) C.uint32_t {
+	if count < 0 || count > math.MaxUint32 {
+		return math.MaxUint32
 	}
+	return C.uint32_t(count)
 }
 
 // WithArenaLen sets how many bytes a new region has for named objects, rounded up to whole pages; 0 is none. Without it

@@ -14,21 +14,21 @@ import (
 	"unsafe"
 )
 
-// A view is the shared memory that those who wait for a change look at.
-type view struct {
+// A sharedWord is what those who wait for a change look at.
+type sharedWord struct {
 	// The word to sleep on. Whoever changes it wakes the sleepers if SHMKIT_WORD_WAITERS is set in it.
 	word *uint32
 	// A number that may change without it, or nil.
 	value *uint64
 }
 
-// A sight is what a view showed at one moment.
+// A sight is what a sharedWord showed at one moment.
 type sight struct {
 	word  uint32
 	value uint64
 }
 
-func (v view) look() sight {
+func (v sharedWord) look() sight {
 	s := sight{word: atomic.LoadUint32(v.word) &^ C.SHMKIT_WORD_WAITERS}
 	if v.value != nil {
 		s.value = atomic.LoadUint64(v.value)
@@ -36,12 +36,12 @@ func (v view) look() sight {
 	return s
 }
 
-// watch waits until passes reports true, and asks it again after each change of the view. It returns false when ctx or the
+// watch waits until passes reports true, and asks it again after each change of v. It returns false when ctx or the
 // handle (gone) ended before.
 //
 // Unlike at gate.wait, each waiter may wait for something else. So the one in front, who sleeps in the kernel, tells all
 // others of every change that it sees; it follows ctx and gone within 15 ms.
-func (g *gate) watch(ctx context.Context, gone <-chan struct{}, v view, passes func() bool) bool {
+func (g *gate) watch(ctx context.Context, gone <-chan struct{}, v sharedWord, passes func() bool) bool {
 	ended := ctx.Done()
 	for {
 		changed := g.nextChange() // before passes looks: a change after that closes it
@@ -63,7 +63,7 @@ func (g *gate) watch(ctx context.Context, gone <-chan struct{}, v view, passes f
 }
 
 // lead is watch for the one in front.
-func (g *gate) lead(ctx context.Context, gone <-chan struct{}, v view, passes func() bool) bool {
+func (g *gate) lead(ctx context.Context, gone <-chan struct{}, v sharedWord, passes func() bool) bool {
 	for {
 		announced := atomic.OrUint32(v.word, C.SHMKIT_WORD_WAITERS) | C.SHMKIT_WORD_WAITERS
 		g.tellOthers(v.look())
