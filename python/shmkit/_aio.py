@@ -71,7 +71,12 @@ class _Waiter:
         self.thing = thing
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[None] = self.loop.create_future()
-        self.given = False  # It holds the thing, whether it knows already or not.
+        self.given = False  # It holds the thing, whether it knows already or not. Whoever gives it back says so here.
+
+    def renounce(self) -> bool:
+        """What it holds, it holds no longer; whether it held anything. For who holds the lock over all queues."""
+        given, self.given = self.given, False
+        return given
 
     def settle(self, error: BaseException | None) -> None:
         """Tells the coroutine, in its own thread."""
@@ -105,13 +110,17 @@ class _Queue:
                 if wanted:
                     self.waiters.popleft()
                     first.given = error is None
-            if wanted:
-                try:
-                    first.loop.call_soon_threadsafe(first.settle, error)
-                except RuntimeError:  # The loop is closed: the coroutine is no more.
-                    wanted = False
-            if not wanted and error is None:
-                first.thing.release()
+            if not wanted:
+                if error is None:
+                    first.thing.release()
+                continue
+            try:
+                first.loop.call_soon_threadsafe(first.settle, error)
+            except RuntimeError:  # The loop is closed: the coroutine will never run again.
+                with _lock:
+                    given = first.renounce()
+                if given:
+                    first.thing.release()
 
     def _first(self) -> _Waiter | None:
         with _lock:
@@ -131,15 +140,16 @@ class _Queue:
             self.waiters.popleft()
 
 
-_lock = threading.Lock()
-"""Over all queues; held for a few instructions only."""
+_lock = threading.RLock()
+"""Over all queues; held for a few instructions only. Should these collect garbage, a coroutine that is destroyed may
+withdraw among them: hence one that its thread can take twice."""
 _queues: dict[Key, _Queue] = {}
 
 
 def _forget_all() -> None:
     """In a forked child: it has neither the threads nor the coroutines of its parent."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _queues.clear()
 
 
@@ -165,12 +175,12 @@ def _enqueue(thing: Takeable, key: Key) -> _Waiter | None:
 
 
 def _withdraw(waiter: _Waiter, key: Key) -> bool:
-    """Leaves the queue; whether the waiter had been given its thing by then."""
+    """Leaves the queue; whether the waiter had been given its thing by then, for the caller to keep or give back."""
     with _lock:
         queue = _queues.get(key)
         if queue is not None and waiter in queue.waiters:
             queue.waiters.remove(waiter)
-        return waiter.given
+        return waiter.renounce()
 
 
 async def wait(thing: Takeable, key: Key, timeout: float | None) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 import shmkit
-from shmkit import Advice, Guard, Mapping, Protection, Region, Sharing
+from shmkit import Advice, Condvar, Guard, Mapping, Mutex, Protection, Region, Semaphore, Sharing
 
 
 def use_region(name: str) -> bytes:
@@ -42,3 +42,33 @@ def use_mapping(path: Path) -> int:
     except shmkit.NotFoundError as error:
         assert_type(error.kind, str)
         return error.errno or 0
+
+
+def use_objects(region: Region) -> int:
+    mutex = region.mutex("mutex")
+    with mutex as held:
+        assert_type(held, Mutex)
+    with mutex.lock(timeout=1, recover=True) as guard:
+        assert_type(guard, Guard)
+    rwlock = region.rwlock("rwlock")
+    with rwlock.read(), rwlock.write(timeout=2.5, recover=True) as guard:
+        guard.make_consistent()
+    with region.semaphore("semaphore", 3, max=5) as semaphore:
+        assert_type(semaphore, Semaphore)
+    with region.condvar("condvar", mutex) as condvar:
+        assert_type(condvar, Condvar)
+        assert_type(condvar.wait(0.5), bool)
+        assert_type(condvar.wait_for(lambda: "text"), str)
+    assert_type(region.event("event", automatic=True).wait(1), bool)
+    assert_type(region.barrier("barrier", 1).wait(), int)
+    swapped, old = region.atomic("atomic", "i64", -1).compare_exchange(-1, 5)
+    assert_type(swapped, bool)
+    return old
+
+
+async def use_objects_without_blocking(region: Region) -> bool:
+    async with region.mutex("mutex").aio(timeout=1, recover=True) as guard:
+        assert_type(guard, Guard)
+    async with region.rwlock("rwlock").read().aio(), region.semaphore("semaphore", 1).aio() as semaphore:
+        assert_type(semaphore, Semaphore)
+    return await region.event("event").aio(0.5)
