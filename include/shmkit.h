@@ -583,8 +583,9 @@ shmkit_status_t shmkit_condvar_open(const shmkit_region_t *region,
 //
 // Whatever this returns, the mutex is held after it if it was held before. OK: notified. TIMEOUT: not within `timeout_ns`
 // nanoseconds; SHMKIT_FOREVER is no limit. INTERRUPTED: a signal handler ran, with SHMKIT_WAIT_INTERRUPTIBLE. OWNER_DIED:
-// the mutex told of a death when it was taken again, as shmkit_mutex_lock does; whether the wait was notified is in
-// `*notified`, which may be NULL for callers that test the condition anyway.
+// an owner of the mutex died inside, as shmkit_mutex_lock tells it; a death ends the wait too, because the notification
+// may have died with it. `*notified`, if `notified` is not NULL, becomes whether the wait ended before its limit and
+// without a signal: with OWNER_DIED, the status does not say it.
 // Fails with NOT_OWNER (this process does not hold the mutex), INVALID_ARGUMENT (the mutex is of another region), CLOSED.
 shmkit_status_t shmkit_condvar_wait(const shmkit_condvar_t *condvar,
                                     const shmkit_mutex_t *mutex,
@@ -1213,6 +1214,30 @@ shmkit_status_t shmkit_semaphore_close(const shmkit_semaphore_t *semaphore,
 // No other thread may use the handle any more. Permits of a tracked semaphore that this process holds stay its own while it
 // has anything of the region open, and come back then.
 void shmkit_semaphore_free(shmkit_semaphore_t *semaphore);
+
+// Writes what goes on in a region into `json`: who is attached, who holds and waits for what since when, how many owners
+// died. One line of JSON in UTF-8 with a zero byte at its end; docs/cli.md describes its fields.
+//
+// `*needed`, unless NULL, becomes the number of bytes that it takes with its zero byte. `json` of NULL with a `size` of 0
+// only asks for that number. It changes when others attach or create objects: leave some room, and ask again when
+// OUT_OF_RANGE says that `size` was too small; then nothing but an empty text was written.
+//
+// Looking changes nothing, works on a read-only handle, and waits for nobody. Any thread may call it.
+// Fails with OUT_OF_RANGE, CLOSED, CORRUPTED.
+shmkit_status_t shmkit_region_status(const shmkit_region_t *region,
+                                     char *json,
+                                     size_t size,
+                                     size_t *needed,
+                                     shmkit_error_t *error);
+
+// Writes the names of all regions that are shared memory objects into `names`, in order, each with a zero byte at its
+// end; an empty name ends the list. Those of other users too: opening them may be refused.
+//
+// `*needed`, `size` and OUT_OF_RANGE are as for shmkit_region_status. Fails with OUT_OF_RANGE, PERMISSION_DENIED, IO.
+shmkit_status_t shmkit_region_list(char *names,
+                                   size_t size,
+                                   size_t *needed,
+                                   shmkit_error_t *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -23,6 +23,7 @@ mod region;
 mod region_options;
 mod rwlock;
 mod semaphore;
+mod status;
 mod wait;
 
 /// As a time limit in nanoseconds: wait as long as it takes.

@@ -23,6 +23,7 @@ extern const struct test region_tests[];
 extern const struct test guard_tests[];
 extern const struct test mapping_tests[];
 extern const struct test refusal_tests[];
+extern const struct test status_tests[];
 extern const struct test option_tests[];
 extern const struct test object_tests[];
 extern const struct test mutex_tests[];
