@@ -49,8 +49,9 @@ pub unsafe extern "C" fn shmkit_condvar_open(
 ///
 /// Whatever this returns, the mutex is held after it if it was held before. OK: notified. TIMEOUT: not within `timeout_ns`
 /// nanoseconds; SHMKIT_FOREVER is no limit. INTERRUPTED: a signal handler ran, with SHMKIT_WAIT_INTERRUPTIBLE. OWNER_DIED:
-/// the mutex told of a death when it was taken again, as shmkit_mutex_lock does; whether the wait was notified is in
-/// `*notified`, which may be NULL for callers that test the condition anyway.
+/// an owner of the mutex died inside, as shmkit_mutex_lock tells it; a death ends the wait too, because the notification
+/// may have died with it. `*notified`, if `notified` is not NULL, becomes whether the wait ended before its limit and
+/// without a signal: with OWNER_DIED, the status does not say it.
 /// Fails with NOT_OWNER (this process does not hold the mutex), INVALID_ARGUMENT (the mutex is of another region), CLOSED.
 ///
 /// # Safety
