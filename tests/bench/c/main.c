@@ -3,6 +3,7 @@
 #include <shmkit.h>
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,10 +78,15 @@ static void lock_mutex(void *state, long count) {
     }
 }
 
+static void *shared_page(void) {
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(page != MAP_FAILED, "mmap");
+    return page;
+}
+
 static pthread_mutex_t *new_mutex(int robust) {
-    pthread_mutex_t *mutex = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_mutex_t *mutex = shared_page();
     pthread_mutexattr_t attributes;
-    must(mutex != MAP_FAILED, "mmap");
     pthread_mutexattr_init(&attributes);
     pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     if (robust) pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
@@ -88,10 +94,99 @@ static pthread_mutex_t *new_mutex(int robust) {
     return mutex;
 }
 
+static void lock_named(void *state, long count) {
+    for (long i = 0; i < count; i++) {
+        must(shmkit_mutex_lock(state, NULL) == SHMKIT_OK, "mutex lock");
+        shmkit_mutex_unlock(state, NULL);
+    }
+}
+
 static void run_lock(void) {
     shmkit_region_t *region = scratch_region("c-lock", 4096);
+    shmkit_mutex_t *mutex;
+    must(shmkit_mutex_open(region, "m", &mutex, NULL) == SHMKIT_OK, "open mutex");
     compare("lock.uncontended.c.vs_glibc_robust", 1000000, lock_region, region, lock_mutex, new_mutex(1));
     compare("lock.uncontended.c.vs_glibc_pshared", 1000000, lock_region, region, lock_mutex, new_mutex(0));
+    compare("lock.mutex.c.vs_glibc_robust", 1000000, lock_named, mutex, lock_mutex, new_mutex(1));
+    shmkit_mutex_free(mutex);
+    shmkit_region_free(region);
+}
+
+static void read_named(void *state, long count) {
+    for (long i = 0; i < count; i++) {
+        must(shmkit_rwlock_read_lock(state, NULL) == SHMKIT_OK, "read lock");
+        shmkit_rwlock_read_unlock(state, NULL);
+    }
+}
+
+static void write_named(void *state, long count) {
+    for (long i = 0; i < count; i++) {
+        must(shmkit_rwlock_write_lock(state, NULL) == SHMKIT_OK, "write lock");
+        shmkit_rwlock_write_unlock(state, NULL);
+    }
+}
+
+static void read_pthread(void *state, long count) {
+    for (long i = 0; i < count; i++) {
+        must(pthread_rwlock_rdlock(state) == 0, "pthread_rwlock_rdlock");
+        pthread_rwlock_unlock(state);
+    }
+}
+
+static void write_pthread(void *state, long count) {
+    for (long i = 0; i < count; i++) {
+        must(pthread_rwlock_wrlock(state) == 0, "pthread_rwlock_wrlock");
+        pthread_rwlock_unlock(state);
+    }
+}
+
+static void run_rwlock(void) {
+    shmkit_region_t *region = scratch_region("c-rwlock", 4096);
+    shmkit_rwlock_t *lock;
+    must(shmkit_rwlock_open(region, "l", &lock, NULL) == SHMKIT_OK, "open rwlock");
+    pthread_rwlock_t *peer = shared_page();
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    must(pthread_rwlock_init(peer, &attributes) == 0, "pthread_rwlock_init");
+    compare("rwlock.read.c.vs_glibc", 1000000, read_named, lock, read_pthread, peer);
+    compare("rwlock.write.c.vs_glibc", 1000000, write_named, lock, write_pthread, peer);
+    shmkit_rwlock_free(lock);
+    shmkit_region_free(region);
+}
+
+static void acquire_named(void *state, long count) {
+    for (long i = 0; i < count; i++) {
+        must(shmkit_semaphore_acquire(state, NULL) == SHMKIT_OK, "acquire");
+        shmkit_semaphore_release(state, 1, NULL);
+    }
+}
+
+static void acquire_posix(void *state, long count) {
+    for (long i = 0; i < count; i++) {
+        must(sem_wait(state) == 0, "sem_wait");
+        sem_post(state);
+    }
+}
+
+static void run_semaphore(void) {
+    const struct {
+        const char *name;
+        uint32_t kind;
+    } kinds[] = {{"semaphore.signalling.c.vs_sem_t", SHMKIT_SEMAPHORE_KIND_SIGNALLING},
+                 {"semaphore.tracked.c.vs_sem_t", SHMKIT_SEMAPHORE_KIND_TRACKED}};
+    shmkit_region_t *region = scratch_region("c-semaphore", 4096);
+    sem_t *peer = shared_page();
+    must(sem_init(peer, 1, 1) == 0, "sem_init");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        shmkit_semaphore_options_t options = SHMKIT_SEMAPHORE_OPTIONS_INIT;
+        shmkit_semaphore_t *semaphore;
+        options.initial = 1;
+        options.kind = kinds[i].kind;
+        must(shmkit_semaphore_open(region, kinds[i].name, &options, &semaphore, NULL) == SHMKIT_OK, "open semaphore");
+        compare(kinds[i].name, 1000000, acquire_named, semaphore, acquire_posix, peer);
+        shmkit_semaphore_free(semaphore);
+    }
     shmkit_region_free(region);
 }
 
@@ -143,6 +238,8 @@ static int wanted(int argc, char **argv, const char *group) {
 
 int main(int argc, char **argv) {
     if (wanted(argc, argv, "lock")) run_lock();
+    if (wanted(argc, argv, "rwlock")) run_rwlock();
+    if (wanted(argc, argv, "semaphore")) run_semaphore();
     if (wanted(argc, argv, "copy")) run_copy();
     return 0;
 }
