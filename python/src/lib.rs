@@ -23,6 +23,7 @@ mod object;
 mod region;
 mod rwlock;
 mod semaphore;
+mod status;
 mod view;
 mod waiting;
 
@@ -53,6 +54,8 @@ mod _native {
     use super::rwlock::RwLock;
     #[pymodule_export]
     use super::semaphore::Semaphore;
+    #[pymodule_export]
+    use super::status::{_main, list_regions};
 
     /// Number and name of every kind of error, as in all languages.
     #[pyfunction]

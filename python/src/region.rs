@@ -338,6 +338,14 @@ impl Region {
         })?)
     }
 
+    /// What goes on in it, as a dictionary: who is attached, who holds and waits for what since when, how many owners
+    /// died. `shmkit.RegionStatus` says what is in it.
+    ///
+    /// Looking changes nothing, works on a read-only region, and waits for nobody. Raises ClosedError, CorruptedError.
+    fn status<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        status::of(py, &self.core)
+    }
+
     /// The name, or the path as text.
     #[getter]
     fn name(&self) -> String {

@@ -3,17 +3,22 @@
 `README.md` beside this file describes the protocol.
 """
 
+import errno
 import os
 import signal
 import struct
 import sys
 from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
 import shmkit
-from shmkit import Mapping, Region
+from shmkit import Atomic, Barrier, Condvar, Event, Guard, Mapping, Mutex, Region, RwLock, Semaphore
 
 NUMBER = struct.Struct("=Q")
+
+Object = Region | Mapping | Mutex | RwLock | Semaphore | Condvar | Event | Barrier | Atomic
+T = TypeVar("T")
 
 
 class BadCommand(Exception):
@@ -69,6 +74,10 @@ class Command:
         """Those of these numbers that the command has, as keyword arguments."""
         return {key: self.number(key) for key in keys if key in self.arguments}
 
+    def timeout(self) -> float | None:
+        """The time limit in seconds; without one, a wait takes as long as it takes."""
+        return self.number("timeout_ms") / 1000 if "timeout_ms" in self.arguments else None
+
     def choices(self, *keys: str) -> dict[str, str]:
         return {key: self.arguments[key] for key in keys if key in self.arguments}
 
@@ -78,7 +87,8 @@ class Command:
 
 class Runner:
     def __init__(self) -> None:
-        self.objects: dict[str, Region | Mapping] = {}
+        self.objects: dict[str, Object] = {}
+        self.labels: dict[str, str] = {}
         self.views: dict[str, memoryview] = {}
 
     def run(self, command: Command) -> dict[str, object]:
@@ -89,22 +99,23 @@ class Runner:
             raise BadCommand(f"no op {command.op}")
         return action(command) or {}
 
-    def object(self, command: Command) -> Region | Mapping:
-        handle = command.text("h")
+    def object(self, command: Command, key: str = "h") -> Object:
+        handle = command.text(key)
         if handle not in self.objects:
             raise BadCommand(f"no handle {handle}")
         return self.objects[handle]
 
-    def region(self, command: Command) -> Region:
-        found = self.object(command)
-        if not isinstance(found, Region):
-            raise BadCommand(f"{command.op} needs a region")
+    def a(self, wanted: type[T], command: Command, key: str = "h") -> T:
+        """The object of a handle, which must be of a class."""
+        found = self.object(command, key)
+        if not isinstance(found, wanted):
+            raise BadCommand(f"{command.op} needs a {wanted.__name__} as {key}")
         return found
 
-    def mapping(self, command: Command) -> Mapping:
+    def bytes_of(self, command: Command) -> Region | Mapping:
         found = self.object(command)
-        if not isinstance(found, Mapping):
-            raise BadCommand(f"{command.op} needs a mapping")
+        if not isinstance(found, Region | Mapping):
+            raise BadCommand(f"{command.op} needs a region or a mapping")
         return found
 
     def a_view(self, command: Command) -> memoryview:
@@ -117,6 +128,19 @@ class Runner:
         self.objects[command.text("h")] = made
         return {"len": len(made)}
 
+    def keep_object(self, command: Command, open_it: Callable[[Region, str], Object]) -> None:
+        region, name = self.a(Region, command), command.text("name")
+        self.objects[command.text("o")] = open_it(region, name)
+        self.labels[command.text("o")] = f"{region.name}:{name}"
+
+    def expect(self, passed: bool, command: Command, operation: str) -> None:
+        """Some waits tell by their result that the time passed; in the other languages they fail."""
+        if not passed:
+            reason = "the time limit passed (ETIMEDOUT); wait longer, or find out who holds it"
+            error = shmkit.TimeoutError(errno.ETIMEDOUT, reason, self.labels[command.text("h")])
+            error.operation = operation
+            raise error
+
     def do_hello(self, command: Command) -> dict[str, object]:
         return {"language": "python", "pid": os.getpid()}
 
@@ -124,9 +148,7 @@ class Runner:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def do_region_create(self, command: Command) -> dict[str, object]:
-        return self.keep(
-            command, Region.create(command.location(), command.number("len"), **self.options(command))
-        )
+        return self.keep(command, Region.create(command.location(), command.number("len"), **self.options(command)))
 
     def do_region_open(self, command: Command) -> dict[str, object]:
         return self.keep(command, Region.open(command.location(), read_only=command.flag("read_only")))
@@ -145,7 +167,7 @@ class Runner:
         Region.unlink(command.location())
 
     def do_region_info(self, command: Command) -> dict[str, object]:
-        region = self.region(command)
+        region = self.a(Region, command)
         return {
             "len": len(region),
             "read_only": int(region.read_only),
@@ -166,13 +188,13 @@ class Runner:
         return self.keep(command, Mapping.anonymous(command.number("len"), **command.choices("sharing")))
 
     def do_read(self, command: Command) -> dict[str, object]:
-        return {"data": self.object(command).read_at(command.number("offset"), command.number("len")).hex()}
+        return {"data": self.bytes_of(command).read_at(command.number("offset"), command.number("len")).hex()}
 
     def do_write(self, command: Command) -> None:
-        self.object(command).write_at(command.number("offset"), command.data())
+        self.bytes_of(command).write_at(command.number("offset"), command.data())
 
     def do_view(self, command: Command) -> dict[str, object]:
-        view = self.object(command).view(**command.given("offset", "len"), writable=command.flag("writable"))
+        view = self.bytes_of(command).view(**command.given("offset", "len"), writable=command.flag("writable"))
         self.views[command.text("v")] = view
         return {"len": len(view)}
 
@@ -197,42 +219,176 @@ class Runner:
         del self.views[command.text("v")]
 
     def do_lock(self, command: Command) -> dict[str, object]:
-        timeout = command.number("timeout_ms") / 1000 if "timeout_ms" in command.arguments else None
-        # The end of a `with` would unlock: here a lock outlives the command that took it.
-        guard = self.region(command).lock(timeout, recover=True).__enter__()
-        return {"owner_died": int(guard.owner_died)}
+        return taken(self.lockable(command).lock(command.timeout(), recover=True))
 
     def do_try_lock(self, command: Command) -> dict[str, object]:
-        guard = self.region(command).lock(recover=True)
-        return {"locked": int(guard.acquire(blocking=False)), "owner_died": int(guard.owner_died)}
+        return tried(self.lockable(command).lock(recover=True))
 
     def do_unlock(self, command: Command) -> None:
-        self.region(command).guard.release()
+        self.lockable(command).lock().release()
 
     def do_make_consistent(self, command: Command) -> None:
-        self.region(command).guard.make_consistent()
+        found = self.object(command)
+        (found if isinstance(found, RwLock) else self.lockable(command).lock()).make_consistent()
+
+    def lockable(self, command: Command) -> Region | Mutex:
+        found = self.object(command)
+        if not isinstance(found, Region | Mutex):
+            raise BadCommand(f"{command.op} needs a region or a mutex")
+        return found
 
     def do_add(self, command: Command) -> None:
-        region, offset = self.region(command), command.number("offset")
+        region = self.a(Region, command)
+        lock = self.a(Mutex, command, "mutex") if "mutex" in command.arguments else region
+        self.add(command, region, lambda: lock.lock(recover=True))
+
+    def do_rw_add(self, command: Command) -> None:
+        rwlock = self.a(RwLock, command, "rwlock")
+        self.add(command, self.a(Region, command), lambda: rwlock.write(recover=True))
+
+    def add(self, command: Command, region: Region, lock: Callable[[], Guard]) -> None:
+        offset = command.number("offset")
         for _ in range(command.number("count")):
-            with region.lock(recover=True) as guard:
+            with lock() as guard:
                 if guard.owner_died:
                     guard.make_consistent()
                 (value,) = NUMBER.unpack(region.read_at(offset, NUMBER.size))
                 region.write_at(offset, NUMBER.pack(value + 1 & 0xFFFF_FFFF_FFFF_FFFF))
 
+    def do_mutex_open(self, command: Command) -> None:
+        self.keep_object(command, Region.mutex)
+
+    def do_rwlock_open(self, command: Command) -> None:
+        self.keep_object(command, Region.rwlock)
+
+    def do_semaphore_open(self, command: Command) -> None:
+        initial, options = command.number("initial"), command.given("max")
+        tracked = command.flag("tracked")
+        self.keep_object(command, lambda region, name: region.semaphore(name, initial, tracked=tracked, **options))
+
+    def do_condvar_open(self, command: Command) -> None:
+        self.keep_object(command, Region.condvar)
+
+    def do_event_open(self, command: Command) -> None:
+        automatic = command.flag("automatic")
+        self.keep_object(command, lambda region, name: region.event(name, automatic=automatic))
+
+    def do_barrier_open(self, command: Command) -> None:
+        parties = command.number("parties")
+        self.keep_object(command, lambda region, name: region.barrier(name, parties))
+
+    def do_atomic_open(self, command: Command) -> None:
+        kind, options = command.text("type"), command.given("initial")
+        self.keep_object(command, lambda region, name: region.atomic(name, kind, **options))
+
+    def do_object_remove(self, command: Command) -> None:
+        self.a(Region, command).remove_object(command.text("name"))
+
+    def do_read_lock(self, command: Command) -> dict[str, object]:
+        return taken(self.a(RwLock, command).read(command.timeout(), recover=True))
+
+    def do_try_read_lock(self, command: Command) -> dict[str, object]:
+        return tried(self.a(RwLock, command).read(recover=True))
+
+    def do_read_unlock(self, command: Command) -> None:
+        self.a(RwLock, command).release_read()
+
+    def do_write_lock(self, command: Command) -> dict[str, object]:
+        return taken(self.a(RwLock, command).write(command.timeout(), recover=True))
+
+    def do_try_write_lock(self, command: Command) -> dict[str, object]:
+        return tried(self.a(RwLock, command).write(recover=True))
+
+    def do_write_unlock(self, command: Command) -> None:
+        self.a(RwLock, command).release_write()
+
+    def do_acquire(self, command: Command) -> None:
+        acquired = self.a(Semaphore, command).acquire(timeout=command.timeout())
+        self.expect(acquired, command, "acquire semaphore")
+
+    def do_try_acquire(self, command: Command) -> dict[str, object]:
+        return {"acquired": int(self.a(Semaphore, command).acquire(blocking=False))}
+
+    def do_release(self, command: Command) -> None:
+        self.a(Semaphore, command).release(command.given("count").get("count", 1))
+
+    def do_available(self, command: Command) -> dict[str, object]:
+        return {"count": self.a(Semaphore, command).available}
+
+    def do_cond_wait(self, command: Command) -> dict[str, object]:
+        condvar = self.a(Condvar, command).with_mutex(self.a(Mutex, command, "mutex"))
+        notified = condvar.wait(command.timeout(), recover=True)
+        return {"notified": int(notified), "owner_died": int(condvar.owner_died)}
+
+    def do_notify_one(self, command: Command) -> None:
+        self.a(Condvar, command).notify()
+
+    def do_notify_all(self, command: Command) -> None:
+        self.a(Condvar, command).notify_all()
+
+    def do_event_set(self, command: Command) -> None:
+        self.a(Event, command).set()
+
+    def do_event_reset(self, command: Command) -> None:
+        self.a(Event, command).clear()
+
+    def do_event_wait(self, command: Command) -> None:
+        self.expect(self.a(Event, command).wait(command.timeout()), command, "wait for event")
+
+    def do_event_is_set(self, command: Command) -> dict[str, object]:
+        return {"set": int(self.a(Event, command).is_set())}
+
+    def do_barrier_wait(self, command: Command) -> dict[str, object]:
+        return {"leader": int(self.a(Barrier, command).wait(command.timeout()) == 0)}
+
+    def do_barrier_reset(self, command: Command) -> None:
+        self.a(Barrier, command).reset()
+
+    def do_barrier_abort(self, command: Command) -> None:
+        self.a(Barrier, command).abort()
+
+    def do_barrier_info(self, command: Command) -> dict[str, object]:
+        barrier = self.a(Barrier, command)
+        return {"broken": int(barrier.broken), "waiting": barrier.n_waiting, "parties": barrier.parties}
+
+    def do_atomic_load(self, command: Command) -> dict[str, object]:
+        return {"value": self.a(Atomic, command).load()}
+
+    def do_atomic_store(self, command: Command) -> None:
+        self.a(Atomic, command).store(command.number("value"))
+
+    def do_atomic_add(self, command: Command) -> dict[str, object]:
+        return {"old": self.a(Atomic, command).add(command.number("value"))}
+
+    def do_atomic_cas(self, command: Command) -> dict[str, object]:
+        atomic = self.a(Atomic, command)
+        swapped, old = atomic.compare_exchange(command.number("current"), command.number("new"))
+        return {"old": old, "swapped": int(swapped)}
+
+    def do_atomic_wait(self, command: Command) -> None:
+        changed = self.a(Atomic, command).wait(command.number("value"), command.timeout())
+        self.expect(changed, command, "wait for atomic")
+
+    def do_atomic_notify(self, command: Command) -> None:
+        self.a(Atomic, command).notify_all()
+
+    def do_atomic_add_many(self, command: Command) -> None:
+        atomic = self.a(Atomic, command)
+        for _ in range(command.number("count")):
+            atomic.add(1)
+
     def do_flush(self, command: Command) -> None:
-        self.object(command).flush(
+        self.bytes_of(command).flush(
             **command.given("offset", "len"),
             sync=not command.flag("async"),
             invalidate=command.flag("invalidate"),
         )
 
     def do_protect(self, command: Command) -> None:
-        self.mapping(command).protect(command.text("protection"), **command.given("offset", "len"))
+        self.a(Mapping, command).protect(command.text("protection"), **command.given("offset", "len"))
 
     def do_advise(self, command: Command) -> None:
-        self.mapping(command).advise(command.text("advice"), **command.given("offset", "len"))
+        self.a(Mapping, command).advise(command.text("advice"), **command.given("offset", "len"))
 
     def do_close(self, command: Command) -> None:
         self.object(command).close()
@@ -240,6 +396,17 @@ class Runner:
     def do_drop(self, command: Command) -> None:
         self.object(command)
         del self.objects[command.text("h")]
+        self.labels.pop(command.text("h"), None)
+
+
+def taken(guard: Guard) -> dict[str, object]:
+    # The end of a `with` would unlock: here a lock outlives the command that took it.
+    guard.__enter__()
+    return {"owner_died": int(guard.owner_died)}
+
+
+def tried(guard: Guard) -> dict[str, object]:
+    return {"locked": int(guard.acquire(blocking=False)), "owner_died": int(guard.owner_died)}
 
 
 def encode(value: object) -> str:

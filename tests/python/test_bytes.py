@@ -48,7 +48,10 @@ def test_items_and_slices_are_those_of_a_bytearray(pages: Region | Mapping) -> N
     model = bytearray(random.Random(1).randbytes(SIZE))
     pages[:] = model
     chance = random.Random(2)
-    number = lambda: chance.choice([None, 0, 1, -1, SIZE, -SIZE, SIZE + 5, chance.randrange(-SIZE, SIZE)])
+
+    def number() -> int | None:
+        return chance.choice([None, 0, 1, -1, SIZE, -SIZE, SIZE + 5, chance.randrange(-SIZE, SIZE)])
+
     for _ in range(1000):
         part = slice(number(), number(), chance.choice([None, 1, 2, 7, -1, -3]))
         assert pages[part] == model[part]

@@ -86,9 +86,7 @@ def test_every_waiter_is_notified(region: Region, condvar: Condvar, start: Calla
     assert [waiter.hear() for waiter in waiters] == ["passed"] * 3
 
 
-def test_one_notification_for_each_is_enough(
-    region: Region, condvar: Condvar, start: Callable[..., Process]
-) -> None:
+def test_one_notification_for_each_is_enough(region: Region, condvar: Condvar, start: Callable[..., Process]) -> None:
     waiters = [start(WAITER, region.name) for _ in range(3)]
     assert [waiter.hear() for waiter in waiters] == ["waits"] * 3
     with condvar:
@@ -120,9 +118,7 @@ OWNER = """
 """
 
 
-def test_a_waiter_is_told_that_an_owner_died(
-    region: Region, condvar: Condvar, start: Callable[..., Process]
-) -> None:
+def test_a_waiter_is_told_that_an_owner_died(region: Region, condvar: Condvar, start: Callable[..., Process]) -> None:
     mutex = condvar.mutex
     assert mutex is not None
     with pytest.raises(shmkit.OwnerDiedError), condvar:

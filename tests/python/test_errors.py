@@ -7,9 +7,9 @@ import struct
 from pathlib import Path
 
 import pytest
+from helpers.objects import Names, object_path
 
 import shmkit
-from helpers.objects import Names, object_path
 from shmkit import Mapping, Region, _native
 
 BUILTIN = {
@@ -105,7 +105,7 @@ def test_bad_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", [7, None, b"bytes", ["list"]])
 def test_names_of_another_type(name: object) -> None:
-    with pytest.raises(TypeError, match="a name is a str and a path is an os.PathLike"):
+    with pytest.raises(TypeError, match=r"a name is a str and a path is an os\.PathLike"):
         Region.open(name)
 
 

@@ -237,9 +237,7 @@ INTERRUPTED = """
 
 
 @pytest.mark.parametrize("how", ["with", "timeout", "acquire"])
-def test_ctrl_c_ends_a_wait(
-    region: Region, holder: Process, start: Callable[..., Process], how: str
-) -> None:
+def test_ctrl_c_ends_a_wait(region: Region, holder: Process, start: Callable[..., Process], how: str) -> None:
     process = start(INTERRUPTED, region.name, how)
     assert process.hear() == "waits"
     time.sleep(0.2)

@@ -84,9 +84,7 @@ def test_an_open_descriptor(path: Path) -> None:
         from_number = Mapping.from_fd(file.fileno(), offset=16)
     assert from_file[:] == bytes(range(16))
     assert from_number[0] == 16
-    with open(path, "r+b") as file, Mapping.from_fd(
-        file, len=20000, grow=True, protection="read_write"
-    ) as mapping:
+    with open(path, "r+b") as file, Mapping.from_fd(file, len=20000, grow=True, protection="read_write") as mapping:
         mapping[19999] = 1
     assert path.stat().st_size == 20000
 

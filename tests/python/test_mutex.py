@@ -56,9 +56,7 @@ def test_it_follows_threading_lock(mutex: Mutex) -> None:
     assert not mutex.locked()
 
 
-@pytest.mark.parametrize(
-    "kwargs", [{"timeout": -2}, {"timeout": float("nan")}, {"blocking": False, "timeout": 1}]
-)
+@pytest.mark.parametrize("kwargs", [{"timeout": -2}, {"timeout": float("nan")}, {"blocking": False, "timeout": 1}])
 def test_timeouts_that_make_no_sense(mutex: Mutex, kwargs: dict[str, float]) -> None:
     with pytest.raises(shmkit.InvalidArgumentError) as raised:
         mutex.acquire(**kwargs)  # type: ignore[arg-type]

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.objects import object_path
 
 import shmkit
-from helpers.objects import object_path
 from python.processes import Process
 from shmkit import Region
 
@@ -113,9 +113,7 @@ def test_the_bytes_outlive_their_name(region: Region, start: Callable[..., Proce
     assert process.hear() == "77"
 
 
-def test_the_end_of_a_process_that_opened_it_takes_nothing_away(
-    region: Region, start: Callable[..., Process]
-) -> None:
+def test_the_end_of_a_process_that_opened_it_takes_nothing_away(region: Region, start: Callable[..., Process]) -> None:
     process = start("import sys; from shmkit import Region; r = Region.open(sys.argv[1]); r[0] = 3", region.name)
     assert process.end() == (0, "")
     assert region[0] == 3 and object_path(region.name).exists()
@@ -188,7 +186,9 @@ def test_closing_races_with_everything(region: Region) -> None:
         ready = threading.Barrier(4)
         wrong: list[BaseException] = []
 
-        def use(handle: Region = handle, ready: threading.Barrier = ready) -> None:
+        def use(
+            handle: Region = handle, ready: threading.Barrier = ready, wrong: list[BaseException] = wrong
+        ) -> None:
             ready.wait()
             try:
                 while True:

@@ -72,9 +72,7 @@ def test_timeouts_that_make_no_sense(rwlock: RwLock, take: str) -> None:
 
 
 @pytest.mark.parametrize("theirs, ours", [("read", "write"), ("write", "read"), ("write", "write")])
-def test_processes_wait_for_each_other(
-    rwlock: RwLock, hold: Callable[[str], Process], theirs: str, ours: str
-) -> None:
+def test_processes_wait_for_each_other(rwlock: RwLock, hold: Callable[[str], Process], theirs: str, ours: str) -> None:
     holder = hold(theirs)
     assert not getattr(rwlock, f"acquire_{ours}")(timeout=0.05)
     threading.Timer(0.1, holder.tell).start()
@@ -95,9 +93,7 @@ def test_a_killed_reader_is_forgotten(rwlock: RwLock, hold: Callable[[str], Proc
     assert rwlock.readers == 0
 
 
-def test_a_killed_writer_is_reported_until_a_writer_repairs(
-    rwlock: RwLock, hold: Callable[[str], Process]
-) -> None:
+def test_a_killed_writer_is_reported_until_a_writer_repairs(rwlock: RwLock, hold: Callable[[str], Process]) -> None:
     hold("write").kill()
     for take in (rwlock.acquire_read, rwlock.acquire_write, rwlock.read().__enter__, rwlock.write().__enter__):
         with pytest.raises(shmkit.OwnerDiedError):

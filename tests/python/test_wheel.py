@@ -9,9 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from helpers.languages import ROOT
 
 import shmkit
-from helpers.languages import ROOT
 
 WHEELS = ROOT / "build/wheel"
 

@@ -11,6 +11,7 @@ import os
 import statistics
 import sys
 import threading
+import time
 import timeit
 
 import shmkit
@@ -45,18 +46,142 @@ def scratch_region(tag, len):
 
 def run_lock():
     region = scratch_region("py-lock", 4096)
-    guard = region.guard
-    ours = {"acquire": guard.acquire, "release": guard.release, "guard": guard, "region": region}
+    guard, mutex = region.guard, region.mutex("mutex")
+    ours = {"acquire": guard.acquire, "release": guard.release, "lock": guard, "region": region}
+    ours_mutex = {"acquire": mutex.acquire, "release": mutex.release, "lock": mutex, "mutex": mutex}
     for peer_name, peer in [
         ("multiprocessing_lock", multiprocessing.Lock()),
         ("threading_lock", threading.Lock()),
     ]:
-        peers = {"acquire": peer.acquire, "release": peer.release, "peer": peer}
-        pair = "acquire(); release()"
-        compare(f"lock.acquire_release.python.vs_{peer_name}", 200_000, pair, pair, ours, peers)
-        compare(f"lock.with.python.vs_{peer_name}", 200_000, "with guard: pass", "with peer: pass", ours, peers)
-        statement = "with region.lock(): pass"
-        compare(f"lock.with_lock.python.vs_{peer_name}", 200_000, statement, "with peer: pass", ours, peers)
+        peers = {"acquire": peer.acquire, "release": peer.release, "lock": peer}
+        for case, names in [("", ours), ("mutex_", ours_mutex)]:
+            pair = "acquire(); release()"
+            compare(f"lock.{case}acquire_release.python.vs_{peer_name}", 200_000, pair, pair, names, peers)
+            held = "with lock: pass"
+            compare(f"lock.{case}with.python.vs_{peer_name}", 200_000, held, held, names, peers)
+            made = "with region.lock(): pass" if names is ours else "with mutex.lock(): pass"
+            compare(f"lock.{case}with_lock.python.vs_{peer_name}", 200_000, made, held, names, peers)
+
+
+def run_rwlock():
+    region = scratch_region("py-rwlock", 4096)
+    peer = multiprocessing.Lock()
+    for how in ("read", "write"):
+        statement = f"with rwlock.{how}(): pass"
+        ours, peers = {"rwlock": region.rwlock("rwlock")}, {"lock": peer}
+        name = f"rwlock.with_{how}.python.vs_multiprocessing_lock"
+        compare(name, 200_000, statement, "with lock: pass", ours, peers)
+
+
+def run_semaphore():
+    region = scratch_region("py-semaphore", 4096)
+    for peer_name, peer in [
+        ("multiprocessing_semaphore", multiprocessing.Semaphore(1)),
+        ("threading_semaphore", threading.Semaphore(1)),
+    ]:
+        for case, tracked in [("", False), ("tracked_", True)]:
+            semaphore = region.semaphore(f"{case}semaphore", 1, tracked=tracked)
+            ours = {"acquire": semaphore.acquire, "release": semaphore.release, "semaphore": semaphore}
+            peers = {"acquire": peer.acquire, "release": peer.release, "semaphore": peer}
+            pair, held = "acquire(); release()", "with semaphore: pass"
+            compare(f"semaphore.{case}acquire_release.python.vs_{peer_name}", 200_000, pair, pair, ours, peers)
+            compare(f"semaphore.{case}with.python.vs_{peer_name}", 200_000, held, held, ours, peers)
+
+
+class TwoProcesses:
+    """A child that answers `there` to each `here`, so many times in all."""
+
+    def __init__(self, here, there, count):
+        self.here, self.count = here, count
+        self.pid = os.fork()
+        if self.pid == 0:
+            for _ in range(count * (ROUNDS + 1)):
+                there()
+            os._exit(0)
+        self.round()
+
+    def round(self):
+        """Nanoseconds for one round trip."""
+        here, began = self.here, time.perf_counter_ns()
+        for _ in range(self.count):
+            here()
+        return (time.perf_counter_ns() - began) / self.count
+
+    def end(self):
+        os.waitpid(self.pid, 0)
+
+
+def multiprocessing_pipe():
+    near, far = multiprocessing.Pipe()
+
+    def here():
+        near.send_bytes(b"x")
+        near.recv_bytes()
+
+    def there():
+        far.send_bytes(far.recv_bytes())
+
+    return here, there
+
+
+def os_pipe():
+    (their_end, our_out), (our_end, their_out) = os.pipe(), os.pipe()
+
+    def here():
+        os.write(our_out, b"x")
+        os.read(our_end, 1)
+
+    def there():
+        os.write(their_out, os.read(their_end, 1))
+
+    return here, there
+
+
+def compare_round_trips(group, make, count=2000):
+    for peer_name, make_peer in [("multiprocessing_pipe", multiprocessing_pipe), ("os_pipe", os_pipe)]:
+        pairs = [TwoProcesses(*make(), count), TwoProcesses(*make_peer(), count)]
+        rounds = [[pair.round() for pair in pairs] for _ in range(ROUNDS)]
+        for pair in pairs:
+            pair.end()
+        ours, peer = (round(statistics.median(times), 3) for times in zip(*rounds, strict=True))
+        name = f"{group}.round_trip.python.vs_{peer_name}"
+        print(json.dumps({"name": name, "ours_ns": ours, "peer_ns": peer}), flush=True)
+
+
+def run_event():
+    def make():
+        region = scratch_region("py-event", 4096)
+        ping, pong = (region.event(name, automatic=True) for name in ("ping", "pong"))
+
+        def here():
+            ping.set()
+            pong.wait()
+
+        def there():
+            ping.wait()
+            pong.set()
+
+        return here, there
+
+    compare_round_trips("event", make)
+
+
+def run_condvar():
+    def make():
+        region = scratch_region("py-condvar", 4096)
+        turn = region.condvar("turn", region.mutex("mutex"))
+
+        def give(me):
+            with turn:
+                while region[0] != me:
+                    turn.wait()
+                region[0] = 1 - me
+                turn.notify()
+
+        # The child waits for the first turn of ours.
+        return (lambda: give(0)), (lambda: give(1))
+
+    compare_round_trips("condvar", make)
 
 
 def run_copy():
@@ -87,7 +212,15 @@ def run_item():
         compare(f"item.{label}.python.vs_mmap", 200_000, statement, statement, ours, peers)
 
 
-GROUPS = {"lock": run_lock, "copy": run_copy, "item": run_item}
+GROUPS = {
+    "lock": run_lock,
+    "rwlock": run_rwlock,
+    "semaphore": run_semaphore,
+    "event": run_event,
+    "condvar": run_condvar,
+    "copy": run_copy,
+    "item": run_item,
+}
 
 if __name__ == "__main__":
     for group in sys.argv[1:] or GROUPS:

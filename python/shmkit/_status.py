@@ -1,0 +1,90 @@
+"""What :meth:`Region.status` returns: dictionaries, the same in all languages.
+
+Times that end in ``_ns`` are nanoseconds of CLOCK_MONOTONIC, which is ``time.monotonic_ns()``, unless they say otherwise.
+Process ids are those of each process's own PID namespace.
+"""
+
+from typing import TypedDict
+
+
+class Holder(TypedDict):
+    """Who holds a lock."""
+
+    #: Index of its attachment's slot.
+    slot: int
+    #: 0 when the slot has a new owner.
+    pid: int
+    alive: bool
+    #: Since when at least: when somebody first had to wait for it. Taking a free lock reads no clock.
+    since_ns: int | None
+
+
+class Share(TypedDict):
+    """What one process has of something that many can have: reading holds, permits, arrivals at a barrier."""
+
+    slot: int
+    pid: int
+    alive: bool
+    count: int
+
+
+class AttachmentStatus(TypedDict):
+    """One process's membership."""
+
+    slot: int
+    #: As the kernel says.
+    alive: bool
+    pid: int
+    #: Inode number of its PID namespace.
+    pid_namespace: int
+    #: Command name.
+    label: str
+    attached_ns: int
+    #: What one of its threads sleeps on: the object's name, empty for the guard.
+    waits_for: str | None
+    waits_ns: int | None
+
+
+class ObjectStatus(TypedDict):
+    """A named object, or the guard."""
+
+    #: Empty for the guard.
+    name: str
+    #: For example ``"mutex"``.
+    kind: str
+    #: Who locked it, or writes.
+    holder: Holder | None
+    shares: list[Share]
+    #: Whether somebody may wait.
+    has_waiters: bool
+    #: Whether an owner died and nobody made it consistent since; of a barrier, whether it is broken.
+    owner_died: bool
+    #: How many owners have died.
+    deaths: int
+    #: Permits available, the value of an atomic, 1 for an event that is set, the parties of a barrier.
+    value: int | None
+    #: Living processes that have it open.
+    users: int
+
+
+class RegionStatus(TypedDict):
+    """What goes on in a region."""
+
+    #: Name or path.
+    name: str
+    #: User bytes.
+    len: int
+    #: Bytes for named objects, and how many belong to one, or did.
+    arena_len: int
+    arena_used: int
+    #: When this was seen: ages count back from here.
+    now_ns: int
+    #: Nanoseconds since 1970.
+    created_ns: int
+    creator_pid: int
+    #: How many processes can be attached at once.
+    attachment_limit: int
+    #: Every slot that somebody uses, or died in.
+    attachments: list[AttachmentStatus]
+    #: The guard, and then the named objects.
+    objects: list[ObjectStatus]
