@@ -59,8 +59,9 @@ func (r *Region) Condvar(name string) (*Condvar, error) {
 // channel, and each notification that reaches the process ends the wait of them all.
 //
 // Errors: [ErrTimeout] (ctx's deadline) and [ErrInterrupted] (ctx was cancelled; it wraps ctx's cause): not notified.
-// [ErrOwnerDied]: another owner died while it held the mutex, see [Mutex.Lock]; that error is of kind ErrTimeout or
-// ErrInterrupted as well, for errors.Is, if this wait was not notified either. [ErrNotOwner] (this process does not hold the
+// [ErrOwnerDied]: another owner died while it held the mutex, see [Mutex.Lock]. A death ends the wait too, because the
+// notification may have died with it; if ctx ended it before, the error is of kind ErrTimeout or ErrInterrupted as well, for
+// errors.Is. [ErrNotOwner] (this process does not hold the
 // mutex), [ErrInvalidArgument] (the mutex is of another region), [ErrClosed].
 func (c *Condvar) Wait(ctx context.Context, mutex *Mutex) error {
 	me := atomic.LoadUint32(c.me)
@@ -69,13 +70,15 @@ func (c *Condvar) Wait(ctx context.Context, mutex *Mutex) error {
 		return c.refuseWait(mutex)
 	}
 	// Watched before the mutex is free: whoever changes the condition takes the mutex after this and sees that somebody waits.
+	told := mutex.toldOfDeath()
 	watched := atomic.OrUint32(c.word, C.SHMKIT_WORD_WAITERS) &^ C.SHMKIT_WORD_WAITERS
 	if err := mutex.Unlock(); err != nil {
 		return err
 	}
-	notified := c.gate.watch(ctx, c.gone, sharedWord{word: c.word}, func() bool {
-		return atomic.LoadUint32(c.word)&^C.SHMKIT_WORD_WAITERS != watched
+	notified := c.gate.watch(ctx, c.gone, sharedWord{word: c.word, mutex: mutex}, func() bool {
+		return atomic.LoadUint32(c.word)&^C.SHMKIT_WORD_WAITERS != watched || !told && mutex.toldOfDeath()
 	})
+	runtime.KeepAlive(mutex)
 	locked := mutex.Lock(context.Background()) // promised, so no context ends this
 	runtime.KeepAlive(c)
 	if notified || !heldBy(locked) {

@@ -170,6 +170,36 @@ func TestAWaiterHearsOfADeadOwner(t *testing.T) {
 	}
 }
 
+// An owner may die between a change and the notification of it: who waits must not wait for ever.
+func TestADeathEndsTheWaitOfACondvar(t *testing.T) {
+	s := newTurn(t)
+	const waiters = 5
+	waited := make(chan error)
+	for range waiters {
+		go func() {
+			err := s.mutex.Lock(context.Background())
+			if err == nil {
+				err = s.change.Wait(context.Background(), s.mutex)
+			}
+			waited <- errors.Join(err, s.mutex.Unlock())
+		}()
+	}
+	time.Sleep(10 * time.Millisecond)
+	holder := startChild(t, "holdMutex", s.region.Name())
+	holder.line(t)
+	holder.kill()
+	for range waiters {
+		select {
+		case err := <-waited:
+			if !errors.Is(err, shmkit.ErrOwnerDied) {
+				t.Error(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("somebody still waits")
+		}
+	}
+}
+
 // Each notification wakes somebody: as many as there are items get one, whoever is notified.
 func TestNotifyOneLosesNobody(t *testing.T) {
 	s := newTurn(t)

@@ -6,6 +6,7 @@ import "C"
 import (
 	"context"
 	"runtime"
+	"sync/atomic"
 )
 
 // Mutex is a mutual exclusion lock in a region, shared by all processes that open it by name. It stays usable when the
@@ -132,4 +133,20 @@ func (m *Mutex) unlock() error {
 	status := C.shmkit_mutex_unlock(m.native(), &details)
 	runtime.KeepAlive(m)
 	return failure(status, &details)
+}
+
+// toldOfDeath reports whether the mutex tells whoever takes it that an owner died.
+func (m *Mutex) toldOfDeath() bool {
+	return atomic.LoadUint32(m.owner.word)&C.SHMKIT_WORD_DIRTY != 0
+}
+
+// bury frees the mutex if its owner is dead; toldOfDeath then reports true.
+func (m *Mutex) bury() {
+	owner := atomic.LoadUint32(m.owner.word) & C.SHMKIT_WORD_OWNER_MASK
+	if owner == 0 || owner == atomic.LoadUint32(m.owner.me) {
+		return
+	}
+	if held, _ := m.tryLock(); held {
+		m.unlock()
+	}
 }

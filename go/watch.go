@@ -20,12 +20,15 @@ type sharedWord struct {
 	word *uint32
 	// A number that may change without it, or nil.
 	value *uint64
+	// The mutex that guards what is waited for, or nil: its owner may die between a change and the notification of it.
+	mutex *Mutex
 }
 
 // A sight is what a sharedWord showed at one moment.
 type sight struct {
 	word  uint32
 	value uint64
+	died  bool
 }
 
 func (v sharedWord) look() sight {
@@ -33,6 +36,7 @@ func (v sharedWord) look() sight {
 	if v.value != nil {
 		s.value = atomic.LoadUint64(v.value)
 	}
+	s.died = v.mutex != nil && v.mutex.toldOfDeath()
 	return s
 }
 
@@ -80,6 +84,9 @@ func (g *gate) lead(ctx context.Context, gone <-chan struct{}, v sharedWord, pas
 			return false
 		}
 		sleepOn(v.word, announced, slice)
+		if v.mutex != nil && atomic.LoadUint32(v.word) == announced {
+			v.mutex.bury()
+		}
 	}
 }
 

@@ -12,8 +12,11 @@ import (
 	shmkit "github.com/shmkit/shmkit/go"
 )
 
-// object is what a handle's name stands for: a region or a mapping.
-type object interface {
+// object is what a handle's name stands for.
+type object interface{ Close() error }
+
+// memory is an object with bytes: a region or a mapping.
+type memory interface {
 	Len() int
 	ReadFullAt(p []byte, off int64) error
 	WriteAt(p []byte, off int64) (int, error)
@@ -31,7 +34,7 @@ type view struct {
 	released chan error
 }
 
-func lend(o object, offset, length int, writable bool) (*view, error) {
+func lend(o memory, offset, length int, writable bool) (*view, error) {
 	v := &view{writable: writable, release: make(chan struct{}), released: make(chan error, 1)}
 	lent := make(chan struct{})
 	use := func(bytes []byte) error {
@@ -61,15 +64,18 @@ type runner struct {
 }
 
 // find returns the object that argument h names.
-func find[T object](r *runner, c command) (T, error) {
-	found, ok := r.objects[c.arguments["h"]].(T)
+func find[T any](r *runner, c command) (T, error) { return named[T](r, c, "h") }
+
+// named returns the object that an argument names.
+func named[T any](r *runner, c command, argument string) (T, error) {
+	found, ok := r.objects[c.arguments[argument]].(T)
 	if !ok {
-		return found, fmt.Errorf("%s: %q is no such handle", c.op, c.arguments["h"])
+		return found, fmt.Errorf("%s: %q is no such handle", c.op, c.arguments[argument])
 	}
 	return found, nil
 }
 
-func (r *runner) keep(c command, o object) (string, error) {
+func (r *runner) keep(c command, o memory) (string, error) {
 	name, err := c.text("h")
 	if err != nil {
 		return "", err
@@ -228,7 +234,7 @@ func protectionOf(c command) (shmkit.Protection, error) {
 }
 
 func (r *runner) copyBytes(c command) (string, error) {
-	o, err := find[object](r, c)
+	o, err := find[memory](r, c)
 	if err != nil {
 		return "", err
 	}
@@ -256,7 +262,7 @@ func (r *runner) copyBytes(c command) (string, error) {
 }
 
 func (r *runner) takeView(c command) (string, error) {
-	o, err := find[object](r, c)
+	o, err := find[memory](r, c)
 	if err != nil {
 		return "", err
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-	"time"
 
 	shmkit "github.com/shmkit/shmkit/go"
 )
@@ -27,14 +26,17 @@ func (r *runner) run(c command) (string, error) {
 		return r.takeView(c)
 	case "view_read", "view_write", "view_release":
 		return r.useView(c)
-	case "region_info", "lock", "try_lock", "unlock", "make_consistent", "add":
+	case "region_info":
 		region, err := find[*shmkit.Region](r, c)
 		if err != nil {
 			return "", err
 		}
-		return runGuard(region, c)
+		return fmt.Sprintf(" len=%d read_only=%d id=%x locked=%d",
+			region.Len(), digit(region.ReadOnly()), region.ID(), digit(region.Locked())), nil
+	case "add", "rw_add":
+		return "", r.add(c)
 	case "flush":
-		o, err := find[object](r, c)
+		o, err := find[memory](r, c)
 		if err != nil {
 			return "", err
 		}
@@ -56,37 +58,7 @@ func (r *runner) run(c command) (string, error) {
 	case "die":
 		return "", syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}
-	return "", fmt.Errorf("unknown operation %q", c.op)
-}
-
-func runGuard(region *shmkit.Region, c command) (string, error) {
-	switch c.op {
-	case "region_info":
-		return fmt.Sprintf(" len=%d read_only=%d id=%x locked=%d",
-			region.Len(), digit(region.ReadOnly()), region.ID(), digit(region.Locked())), nil
-	case "lock":
-		ctx := context.Background()
-		if c.has("timeout_ms") {
-			limit, err := c.number("timeout_ms")
-			if err != nil {
-				return "", err
-			}
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, time.Duration(limit)*time.Millisecond)
-			defer cancel()
-		}
-		died, err := heldAnyway(region.Lock(ctx))
-		return fmt.Sprintf(" owner_died=%d", digit(died)), err
-	case "try_lock":
-		locked, err := region.TryLock()
-		died, err := heldAnyway(err)
-		return fmt.Sprintf(" locked=%d owner_died=%d", digit(locked), digit(died)), err
-	case "unlock":
-		return "", region.Unlock()
-	case "make_consistent":
-		return "", region.MakeConsistent()
-	}
-	return "", add(region, c)
+	return r.runNamed(c)
 }
 
 // heldAnyway reports whether err says that an owner died; it is no failure then, because the guard is held.
@@ -97,7 +69,28 @@ func heldAnyway(err error) (bool, error) {
 	return false, err
 }
 
-func add(region *shmkit.Region, c command) error {
+// guard is what has a lock and its repair: a region, a mutex, the write side of a reader-writer lock.
+type guard interface {
+	Lock(ctx context.Context) error
+	TryLock() (bool, error)
+	Unlock() error
+	MakeConsistent() error
+}
+
+// add adds under the region's guard, or under another lock that the command names.
+func (r *runner) add(c command) error {
+	region, err := find[*shmkit.Region](r, c)
+	if err != nil {
+		return err
+	}
+	lock := guard(region)
+	for _, argument := range []string{"mutex", "rwlock"} {
+		if c.has(argument) {
+			if lock, err = named[guard](r, c, argument); err != nil {
+				return err
+			}
+		}
+	}
 	offset, err := c.number("offset")
 	if err != nil {
 		return err
@@ -107,21 +100,21 @@ func add(region *shmkit.Region, c command) error {
 		return err
 	}
 	for range count {
-		if err := addOne(region, int64(offset)); err != nil {
+		if err := addOne(region, lock, int64(offset)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func addOne(region *shmkit.Region, offset int64) (err error) {
-	died, err := heldAnyway(region.Lock(context.Background()))
+func addOne(region *shmkit.Region, lock guard, offset int64) (err error) {
+	died, err := heldAnyway(lock.Lock(context.Background()))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, region.Unlock()) }()
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	if died {
-		if err := region.MakeConsistent(); err != nil {
+		if err := lock.MakeConsistent(); err != nil {
 			return err
 		}
 	}
@@ -134,7 +127,7 @@ func addOne(region *shmkit.Region, offset int64) (err error) {
 	return err
 }
 
-func flush(o object, c command) error {
+func flush(o memory, c command) error {
 	offset, length, err := c.span(o.Len())
 	if err != nil {
 		return err
