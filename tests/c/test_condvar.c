@@ -2,6 +2,7 @@
 
 #include "check.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -134,6 +135,50 @@ static void a_death_inside_ends_the_wait_and_is_told(void) {
     finish_queue(&queue, name);
 }
 
+static uint64_t waiting;
+
+static void *wait_for_one(void *argument) {
+    struct queue *queue = argument;
+    CHECK(shmkit_mutex_lock(queue->mutex, NULL) == SHMKIT_OK);
+    __tsan_acquire(queue);
+    waiting++;
+    while (*number(queue) == 0) {
+        __tsan_release(queue);
+        CHECK(shmkit_condvar_wait(queue->changed, queue->mutex, LONG_NS, 0, NULL, NULL) == SHMKIT_OK);
+        __tsan_acquire(queue);
+    }
+    __tsan_release(queue);
+    CHECK(shmkit_mutex_unlock(queue->mutex, NULL) == SHMKIT_OK);
+    return NULL;
+}
+
+static void *notify_all_once(void *argument) {
+    struct queue *queue = argument;
+    for (bool notified = false; !notified; usleep(500)) {
+        CHECK(shmkit_mutex_lock(queue->mutex, NULL) == SHMKIT_OK);
+        __tsan_acquire(queue);
+        if (waiting == THREADS) {
+            *number(queue) = 1;
+            CHECK(shmkit_condvar_notify_all(queue->changed, NULL) == SHMKIT_OK);
+            notified = true;
+        }
+        __tsan_release(queue);
+        CHECK(shmkit_mutex_unlock(queue->mutex, NULL) == SHMKIT_OK);
+    }
+    return NULL;
+}
+
+static void one_notification_of_all_wakes_all(void) {
+    const char *name = fresh_name();
+    struct queue queue = open_queue(name);
+    waiting = 0;
+    pthread_t notifier;
+    CHECK(pthread_create(&notifier, NULL, notify_all_once, &queue) == 0);
+    in_threads(wait_for_one, &queue);
+    CHECK(pthread_join(notifier, NULL) == 0);
+    finish_queue(&queue, name);
+}
+
 static void wait_for_ever(const char *name) {
     struct queue queue = open_queue(name);
     lock(&queue);
@@ -181,6 +226,7 @@ static void the_word_says_whether_anybody_waits(void) {
 
 const struct test condvar_tests[] = {
     {"condvar_lets_processes_take_turns", processes_take_turns},
+    {"condvar_wakes_all_at_once", one_notification_of_all_wakes_all},
     {"condvar_refuses_a_wait_without_the_mutex", a_wait_without_the_mutex_is_refused},
     {"condvar_gives_the_mutex_to_who_gives_up", who_gives_up_has_the_mutex_again},
     {"condvar_wait_is_ended_by_a_death_inside", a_death_inside_ends_the_wait_and_is_told},
