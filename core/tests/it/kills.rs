@@ -248,15 +248,15 @@ fn a_name_leads_to_a_whole_region_or_to_none() {
 }
 
 /// Numbers that are different each time: xorshift, seeded by the clock.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn new() -> Random {
+    pub fn new() -> Random {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         Random(now.as_nanos() as u64 | 1)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

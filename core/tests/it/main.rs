@@ -6,3 +6,4 @@ mod kills;
 mod leaks;
 mod objects;
 mod processes;
+mod storm;
