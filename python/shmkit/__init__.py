@@ -14,6 +14,7 @@ owner when one died::
 - :class:`Mutex`, :class:`RwLock`, :class:`Semaphore`, :class:`Condvar`, :class:`Event`, :class:`Barrier`,
   :class:`Atomic`: named objects of a region, found or created by ``region.mutex("name")`` and its like.
 - :class:`Mapping`: one mapped range of a file, or of memory without a file.
+- :func:`list_regions`, :meth:`Region.status`: what there is, and what goes on in it; ``python -m shmkit`` shows both.
 - :class:`Error`: the base of all exceptions, which are also the builtin ones that fit.
 
 ``shmkit.TimeoutError`` and ``shmkit.InterruptedError`` are not imported by ``from shmkit import *``, because they bear
@@ -67,7 +68,9 @@ from ._native import (
     RwLock,
     Semaphore,
     __version__,
+    list_regions,
 )
+from ._status import AttachmentStatus, Holder, ObjectStatus, RegionStatus, Share
 
 for _class in list(vars().values()):
     if isinstance(_class, type):
@@ -78,6 +81,7 @@ __all__ = [
     "Advice",
     "AlreadyExistsError",
     "Atomic",
+    "AttachmentStatus",
     "BadMagicError",
     "Barrier",
     "BrokenError",
@@ -88,6 +92,7 @@ __all__ = [
     "Error",
     "Event",
     "Guard",
+    "Holder",
     "InternalError",
     "InvalidArgumentError",
     "InvalidLengthError",
@@ -99,6 +104,7 @@ __all__ = [
     "NoSpaceError",
     "NotFoundError",
     "NotOwnerError",
+    "ObjectStatus",
     "OutOfMemoryError",
     "OutOfRangeError",
     "OwnerDiedError",
@@ -107,9 +113,11 @@ __all__ = [
     "Protection",
     "ReadOnlyError",
     "Region",
+    "RegionStatus",
     "ReplacedError",
     "RwLock",
     "Semaphore",
+    "Share",
     "Sharing",
     "SizeMismatchError",
     "TooManyAttachmentsError",
@@ -119,4 +127,5 @@ __all__ = [
     "WouldBlockError",
     "WrongKindError",
     "__version__",
+    "list_regions",
 ]

@@ -11,6 +11,7 @@ from typing_extensions import Buffer
 
 from ._aio import Hold
 from ._enums import Advice, Protection, Sharing
+from ._status import RegionStatus
 
 _Location: TypeAlias = str | os.PathLike[str]
 _Protection: TypeAlias = Protection | Literal["none", "read", "read_write"]
@@ -38,13 +39,17 @@ __all__ = [
     "Semaphore",
     "__version__",
     "_error_kinds",
+    "_main",
     "_reopen",
+    "list_regions",
 ]
 
 __version__: str
 
 def _error_kinds() -> list[tuple[int, str]]: ...
+def _main(words: Sequence[str | bytes | os.PathLike[str]]) -> int: ...
 def _reopen(location: _Location, id: bytes, read_only: bool) -> Region: ...
+def list_regions() -> list[str]: ...
 
 @final
 class Guard:
@@ -245,6 +250,7 @@ class Region:
     def barrier(self, name: str, parties: int) -> Barrier: ...
     def atomic(self, name: str, type: Literal["u32", "u64", "i64"] = "u64", initial: int = 0) -> Atomic: ...
     def remove_object(self, name: str) -> None: ...
+    def status(self) -> RegionStatus: ...
     def read_at(self, offset: SupportsIndex, len: SupportsIndex) -> bytes: ...
     def write_at(self, offset: SupportsIndex, data: _Bytes) -> None: ...
     def view(

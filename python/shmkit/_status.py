@@ -1,6 +1,6 @@
 """What :meth:`Region.status` returns: dictionaries, the same in all languages.
 
-Times that end in ``_ns`` are nanoseconds of CLOCK_MONOTONIC, which is ``time.monotonic_ns()``, unless they say otherwise.
+Times end in ``_ns``: nanoseconds of CLOCK_MONOTONIC, which is ``time.monotonic_ns()``, unless they say otherwise.
 Process ids are those of each process's own PID namespace.
 """
 

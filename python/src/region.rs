@@ -22,6 +22,7 @@ use crate::mutex::Mutex;
 use crate::object::{Origin, name_of};
 use crate::rwlock::RwLock;
 use crate::semaphore::Semaphore;
+use crate::status;
 use crate::view::{self, Source};
 
 /// A named piece of memory that processes in any language attach to: `len` bytes, and a guard over them.

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from helpers.languages import ROOT
 
 COMMAND = ROOT / "build/bin/shmkit"
