@@ -89,11 +89,26 @@ func runCopy() {
 
 func main() {
 	log.SetFlags(0)
-	wanted := func(group string) bool { return len(os.Args) == 1 || slices.Contains(os.Args[1:], group) }
-	if wanted("lock") {
-		runLock()
+	if len(os.Args) == 4 && os.Args[1] == answerer {
+		answer(os.Args[2], os.Args[3])
+		return
 	}
-	if wanted("copy") {
-		runCopy()
+	wanted := func(group string) bool { return len(os.Args) == 1 || slices.Contains(os.Args[1:], group) }
+	for _, group := range []struct {
+		name string
+		run  []func()
+	}{
+		{"lock", []func(){runLock, runMutex}},
+		{"copy", []func(){runCopy}},
+		{"rwlock", []func(){runRwLock}},
+		{"semaphore", []func(){runSemaphore}},
+		{"atomic", []func(){runAtomic}},
+		{"processes", []func(){runTrips}},
+	} {
+		if wanted(group.name) {
+			for _, run := range group.run {
+				run()
+			}
+		}
 	}
 }
