@@ -2,7 +2,7 @@
 
 use shmkit::{ErrorKind, Region, RegionOptions};
 
-use crate::harness::{crash, crash_creating};
+use crate::harness::{crash, crash_after_fork, crash_creating};
 use crate::process::{Child, Page, limit};
 use crate::scene::{ATTACHMENTS, LIMIT, Scene, bounded};
 
@@ -103,6 +103,32 @@ fn open_where_the_dead_held_the_guard() {
         region.release().unwrap();
         drop(region);
         full_house(copy)
+    });
+}
+
+/// The child of a fork attaches when it first needs to, and joins what it has inherited.
+#[test]
+fn attach_after_fork() {
+    let inherited = |scene: &Scene| {
+        let region = scene.open();
+        (region.mutex("m").unwrap(), region.barrier("b", 2).unwrap(), region)
+    };
+    let lock = |(_, _, region): &(shmkit::Mutex, shmkit::Barrier, Region)| {
+        assert_eq!(region.acquire(&bounded()).unwrap(), shmkit::Acquired::Clean);
+    };
+    let outcomes = &["clean", "owner died"];
+    crash_after_fork("attach after fork", inherited, lock, outcomes, |copy| {
+        let region = copy.open();
+        assert_eq!(region.remove_object("m").unwrap_err().kind(), ErrorKind::Busy, "the parent lives");
+        let acquired = region.acquire(&bounded()).unwrap();
+        region.make_consistent().unwrap();
+        region.release().unwrap();
+        copy.kill_living();
+        region.remove_object("m").expect("nobody who lives has it open");
+        region.remove_object("b").expect("nobody who lives has it open");
+        drop(region);
+        full_house(copy);
+        crate::mutex::told(acquired)
     });
 }
 

@@ -1,12 +1,13 @@
 //! One operation, killed after every instruction.
 
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use shmkit::{Region, RegionOptions};
+use shmkit::{Region, RegionOptions, Wait};
 
 use crate::process::{Child, Page, limit};
-use crate::scene::{ATTACHMENTS, LIMIT, Scene};
+use crate::scene::{ATTACHMENTS, LIMIT, Scene, bounded};
 use crate::trace::{Stepped, Watched};
 
 /// Bytes of the arena: room for a dozen objects, and quick to compare.
@@ -25,15 +26,32 @@ pub fn crash<T>(
     check: impl Fn(&Scene) -> &'static str,
 ) {
     let scene = unique(name);
-    RegionOptions::new()
-        .arena_len(ARENA_LEN)
-        .attachments(ATTACHMENTS)
-        .create(scene.name.as_str(), 64)
-        .map(|region| region.close())
-        .expect("a region")
-        .expect("closed");
-    let _unlink = Unlink(scene.name.clone());
+    let _unlink = create(&scene);
     run(name, &scene, set_up, operation, outcomes, check);
+}
+
+/// As [`crash`], where the victim is a forked child, and `inherited` is what its parent has. The parent lives on.
+pub fn crash_after_fork<T>(
+    name: &str,
+    inherited: impl Fn(&Scene) -> T,
+    operation: impl Fn(&T),
+    outcomes: &[&str],
+    check: impl Fn(&Scene) -> &'static str,
+) {
+    let scene = unique(name);
+    let _unlink = create(&scene);
+    let parent = Child::run(&scene.page, || {
+        let inherited = inherited(&scene);
+        run(name, &scene, |_| (), |()| operation(&inherited), outcomes, check);
+    });
+    parent.expect_success(&scene.page, name);
+}
+
+fn create(scene: &Scene) -> Unlink {
+    let options = RegionOptions::new().arena_len(ARENA_LEN).attachments(ATTACHMENTS);
+    let region = options.create(scene.name.as_str(), 64).expect("a region");
+    region.close().expect("nobody uses it");
+    Unlink(scene.name.clone())
 }
 
 /// As [`crash`], with no region at first: the operation makes it.
@@ -63,6 +81,8 @@ fn run<T>(
     outcomes: &[&str],
     check: impl Fn(&Scene) -> &'static str,
 ) {
+    static TIRED: Once = Once::new();
+    TIRED.call_once(tire);
     let begun = Instant::now();
     let stepped = Stepped::start(&scene.page, || set_up(scene), |ready| operation(ready));
     let living = scene.living_slots(stepped.pid());
@@ -115,6 +135,19 @@ impl Expected<'_> {
         assert!(self.state > 1, "{what}: found {found:?} before anything was done");
         self.at += 1;
     }
+}
+
+/// Teaches this process, and so its children, that spinning before a sleep does not pay off: stepped, it would take longer
+/// than all the rest, and a bounded wait would be over before its first sleep.
+fn tire() {
+    let scene = unique("tire");
+    let _unlink = create(&scene);
+    let lock = scene.open().rwlock("l").expect("a rwlock");
+    let _ = lock.acquire_write(&bounded()).expect("nobody else has it");
+    for _ in 0..100 {
+        assert!(lock.acquire_read(&Wait::timeout(Duration::ZERO)).is_err(), "this process has it");
+    }
+    lock.release_write().expect("this process has it");
 }
 
 fn unique(name: &str) -> Scene {

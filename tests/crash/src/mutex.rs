@@ -4,7 +4,7 @@ use shmkit::layout::WORD_DIRTY;
 use shmkit::{Acquired, AtomicU32, Mutex, Region, Result, Wait};
 
 use crate::harness::crash;
-use crate::scene::{Scene, bounded, short};
+use crate::scene::{Scene, bounded, brief, short};
 
 pub const CLEAN: &str = "clean";
 pub const OWNER_DIED: &str = "owner died";
@@ -182,7 +182,7 @@ fn lock_of_the_living() {
             |copy| {
                 let lock = find(&copy.open());
                 assert_eq!(lock.try_acquire().unwrap(), None, "its owner lives");
-                assert!(lock.acquire(&short()).is_err(), "its owner lives");
+                assert!(lock.acquire(&brief()).is_err(), "its owner lives");
                 copy.kill_living();
                 next_owner(copy, find)
             },

@@ -4,7 +4,7 @@ use shmkit::{Acquired, Region, RwLock};
 
 use crate::harness::crash;
 use crate::mutex::{CLEAN, OWNER_DIED, told};
-use crate::scene::{Scene, bounded, short};
+use crate::scene::{Scene, bounded, brief, short};
 
 fn find(region: &Region) -> RwLock {
     region.rwlock("l").expect("a rwlock")
@@ -256,7 +256,7 @@ fn writer_beside_the_living(name: &str, operation: impl Fn(&RwLock)) {
     crash(&format!("rwlock {name}"), set_up, operation, &[CLEAN], |copy| {
         let lock = lock(copy);
         assert_eq!(lock.try_acquire_write().unwrap(), None, "a reader lives");
-        assert!(lock.acquire_write(&short()).is_err(), "a reader lives");
+        assert!(lock.acquire_write(&brief()).is_err(), "a reader lives");
         assert_eq!(read(&lock), Acquired::Clean, "readers share");
         lock.release_read().unwrap();
         copy.kill_living();

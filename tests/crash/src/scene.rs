@@ -22,8 +22,13 @@ pub fn bounded() -> Wait {
     Wait::timeout(PATIENCE)
 }
 
-/// A wait that is long enough to sleep a slice or two, and runs out.
+/// A wait that runs out, and is long enough to sleep a slice or two even in a process that is stepped.
 pub fn short() -> Wait {
+    Wait::timeout(Duration::from_millis(150))
+}
+
+/// A wait that runs out.
+pub fn brief() -> Wait {
     Wait::timeout(Duration::from_millis(2))
 }
 

@@ -5,7 +5,7 @@ use shmkit::{Condvar, ErrorKind, Event, EventReset, Mutex, Notified, Region};
 use crate::harness::crash;
 use crate::mutex::{CLEAN, OWNER_DIED, told};
 use crate::process::{Child, limit};
-use crate::scene::{LIMIT, Scene, bounded, short};
+use crate::scene::{LIMIT, Scene, bounded, brief, short};
 
 fn find(region: &Region) -> (Mutex, Condvar) {
     (region.mutex("m").expect("a mutex"), region.condvar("c").expect("a condvar"))
@@ -118,7 +118,7 @@ fn is_set(scene: &Scene, reset: EventReset) -> &'static str {
     assert_eq!(event.try_wait().unwrap(), found);
     assert_eq!(event.is_set(), found && reset == EventReset::Manual);
     event.reset().unwrap();
-    assert!(event.wait(&short()).is_err(), "it was reset");
+    assert!(event.wait(&brief()).is_err(), "it was reset");
     let waiter = Child::run(&scene.page, || {
         limit(LIMIT);
         scene.open().event("e", reset).unwrap().wait(&bounded()).unwrap();

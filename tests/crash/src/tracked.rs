@@ -3,7 +3,7 @@
 use shmkit::{ErrorKind, Region, Semaphore, SemaphoreKind, SemaphoreOptions};
 
 use crate::harness::crash;
-use crate::scene::{Scene, bounded, short};
+use crate::scene::{Scene, bounded, brief};
 
 const CAPACITY: u32 = 3;
 /// Whatever the dead did, all permits come back.
@@ -25,7 +25,7 @@ fn all_permits(scene: &Scene) -> &'static str {
     let semaphore = find(&scene.open());
     acquire(&semaphore, CAPACITY);
     assert!(!semaphore.try_acquire().unwrap());
-    scene.other(|region| assert!(find(region).acquire(&short()).is_err(), "there are {CAPACITY}"));
+    scene.other(|region| assert!(find(region).acquire(&brief()).is_err(), "there are {CAPACITY}"));
     semaphore.release(2).unwrap();
     scene.other(|region| {
         let semaphore = find(region);
