@@ -169,3 +169,65 @@ func TestMethodsKeepTheirObjectAlive(t *testing.T) {
 	succeed(t, file().Advise(shmkit.AdviseNormal))
 	succeed(t, file().Close())
 }
+
+// As above, for the objects of a region.
+func TestMethodsKeepTheirNamedObjectAlive(t *testing.T) {
+	region := newRegion(t, 64)
+	mutex := func() *shmkit.Mutex { m, err := region.Mutex("mutex"); succeed(t, err); return m }
+	succeed(t, mutex().Lock(t.Context()))
+	if held, err := mutex().TryLock(); held || err != nil || !mutex().Locked() {
+		t.Error(held, err)
+	}
+	expect(t, mutex().Lock(soon(t, 5*time.Millisecond)), shmkit.ErrTimeout)
+	succeed(t, mutex().MakeConsistent())
+	condvar := func() *shmkit.Condvar { c, err := region.Condvar("condvar"); succeed(t, err); return c }
+	expect(t, condvar().Wait(soon(t, 20*time.Millisecond), mutex()), shmkit.ErrTimeout)
+	succeed(t, condvar().NotifyOne())
+	succeed(t, condvar().NotifyAll())
+	succeed(t, mutex().Unlock())
+	expect(t, mutex().Unlock(), shmkit.ErrNotOwner)
+	succeed(t, mutex().Close())
+
+	lock := func() *shmkit.RwLock { l, err := region.RwLock("lock"); succeed(t, err); return l }
+	succeed(t, lock().RLock(t.Context()))
+	if held, err := lock().TryRLock(); !held || err != nil || lock().Readers() != 2 {
+		t.Error(held, err)
+	}
+	expect(t, lock().Lock(soon(t, 5*time.Millisecond)), shmkit.ErrTimeout)
+	succeed(t, lock().RUnlock())
+	succeed(t, lock().RUnlock())
+	succeed(t, lock().Lock(t.Context()))
+	expect(t, lock().RLock(soon(t, 5*time.Millisecond)), shmkit.ErrTimeout)
+	succeed(t, lock().Unlock())
+
+	for _, open := range semaphores {
+		other := newRegion(t, 64)
+		permits := func() *shmkit.Semaphore { s, err := open(other, 1); succeed(t, err); return s }
+		succeed(t, permits().Acquire(t.Context()))
+		expect(t, permits().Acquire(soon(t, 5*time.Millisecond)), shmkit.ErrTimeout)
+		succeed(t, permits().Release(1))
+		if permits().Available() != 1 {
+			t.Error("no permit")
+		}
+	}
+	for i, reset := range []shmkit.EventReset{shmkit.ManualReset, shmkit.AutomaticReset} {
+		event := func() *shmkit.Event { e, err := region.Event(fmt.Sprint(i), reset); succeed(t, err); return e }
+		expect(t, event().Wait(soon(t, 20*time.Millisecond)), shmkit.ErrTimeout)
+		succeed(t, event().Set())
+		if !event().IsSet() {
+			t.Error("not set")
+		}
+		succeed(t, event().Wait(t.Context()))
+		succeed(t, event().Reset())
+	}
+	number := func() *shmkit.Atomic[uint32] { a, err := region.AtomicU32("number", 1); succeed(t, err); return a }
+	if old := number().Add(1); old != 1 || number().Load() != 2 || number().Swap(3) != 2 {
+		t.Error(old)
+	}
+	expect(t, number().Wait(soon(t, 20*time.Millisecond), 3), shmkit.ErrTimeout)
+	number().NotifyAll()
+	barrier := func() *shmkit.Barrier { b, err := region.Barrier("barrier", 1); succeed(t, err); return b }
+	if leader, err := barrier().Wait(t.Context()); !leader || err != nil || barrier().Parties() != 1 {
+		t.Error(leader, err)
+	}
+}

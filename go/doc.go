@@ -19,6 +19,11 @@
 //
 //   - A [Region] is a named piece of memory with a guard, which is one lock over its bytes. [Create], [Open] and
 //     [OpenOrCreate] return one, [Unlink] removes its name. It is a POSIX shared memory object or, with [AsFile], a file.
+//   - In a region live objects that its processes find by name, or create: a [Mutex], an [RwLock], a [Semaphore], a [Condvar],
+//     an [Event], a [Barrier], an [Atomic] integer. [Region.Mutex] and its siblings return a handle, [Region.RemoveObject]
+//     removes one. A handle stays usable when that of the region is closed.
+//   - [List] returns the names of all regions, and [Region.Status] what goes on in one: who is attached, who holds and
+//     waits for what since when.
 //   - A [Mapping] is one mapped range of a file or of anonymous memory: [Map], [MapAnonymous].
 //
 // # Bytes
@@ -28,26 +33,30 @@
 // Bytes hands them out until Close. [SliceAs] shows bytes as numbers or structs.
 //
 // Other processes can write shared bytes at any time. A copy may be torn, and two looks at one byte may differ, unless
-// the guard keeps the others away. The race detector does not watch mapped memory; it does see the edges that Lock and
-// Unlock make.
+// the guard or a lock keeps the others away. The race detector does not watch mapped memory; it does see the edges that
+// locks, semaphores, condition variables, events, barriers and atomics make between the goroutines of a process.
 //
 // # Ownership
 //
 // Close is how an object is released. It answers [ErrBusy], and changes nothing, while a view is lent out or while the
-// process holds the guard of its last handle. Closing twice is allowed; whatever is called on a closed handle answers
+// process holds a lock of whose handles this is the last. Closing twice is allowed; whatever is called on a closed handle answers
 // [ErrClosed]. An object that becomes unreachable is closed by the garbage collector some time later, unless its Bytes
 // were handed out.
 //
 // # Goroutines and blocking
 //
-// All methods may be called from any goroutine. Only [Region.Lock] and a flush that waits for the disk can block for long.
-// Lock follows a context. The guard belongs to the process: goroutines move between threads, and any of them may unlock
-// what another locked. An uncontended Lock and Unlock are one compare-and-swap each, without a call into C.
+// All methods may be called from any goroutine. What can block for long takes a context and follows it within 15 ms, but for a
+// flush that waits for the disk. Locks and permits belong to the process: goroutines move between threads, and any of them
+// may unlock what another locked. What is uncontended is a few atomic operations without a call into C: locking and
+// unlocking (but for the write side of an RwLock), permits of a signalling semaphore, events, atomics.
+//
+// However many goroutines wait for an object, one of them does so in the kernel, on an OS thread; only those at a [Barrier]
+// take a thread each.
 //
 // # A dead owner
 //
-// When a process is killed while it holds the guard, the next one gets the guard and [ErrOwnerDied] from Lock: what the
-// guard protects may be half-written. The guard IS HELD then. Repair the bytes, call [Region.MakeConsistent], and go on:
+// When a process is killed while it holds a lock, the next one gets the lock and [ErrOwnerDied]: what the lock protects may be
+// half-written. The lock IS HELD then. Repair the bytes, call [Region.MakeConsistent], and go on:
 //
 //	err := region.Lock(ctx)
 //	if errors.Is(err, shmkit.ErrOwnerDied) {

@@ -55,8 +55,8 @@ func condvarTrip(region *shmkit.Region) trip {
 		}
 		_, err := region.WriteAt([]byte{1 - side}, 0)
 		must(err)
-		must(changed.NotifyOne())
 		must(mutex.Unlock())
+		must(changed.NotifyOne())
 	}
 }
 
