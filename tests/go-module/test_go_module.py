@@ -95,10 +95,15 @@ def test_the_race_detector_sees_the_guard(go: Callable[..., str], user: Path, fr
 
 
 def test_the_race_detector_still_sees_races(go: Callable[..., str], tmp_path: Path, fresh_name: str) -> None:
+    """And none where an object orders the goroutines."""
     racy = fresh_module(go, tmp_path / "racy", "racy")
     go(racy, "build", "-race", "-o", "program", ".")
-    result = subprocess.run([racy / "program", fresh_name], text=True, capture_output=True, timeout=60)
-    assert result.returncode == 66 and "DATA RACE" in result.stderr, result.stderr
+    for kind in ("region", "mutex", "rwlock", "semaphore", "event"):
+        for place, expected in (("inside", 0), ("outside", 66)):
+            command = [racy / "program", fresh_name, kind, place]
+            result = subprocess.run(command, text=True, capture_output=True, timeout=60)
+            found = "DATA RACE" in result.stderr
+            assert (result.returncode, found) == (expected, expected != 0), f"{kind} {place}: {result.stderr}"
 
 
 def test_beside_another_rust_library(go: Callable[..., str], tmp_path: Path) -> None:
