@@ -130,6 +130,8 @@ package shmkit
 // #cgo nocallback shmkit_region_is_read_only
 // #cgo noescape shmkit_region_len
 // #cgo nocallback shmkit_region_len
+// #cgo noescape shmkit_region_list
+// #cgo nocallback shmkit_region_list
 // #cgo noescape shmkit_region_lock_wait
 // #cgo nocallback shmkit_region_lock_wait
 // #cgo noescape shmkit_region_make_consistent
@@ -144,6 +146,8 @@ package shmkit
 // #cgo nocallback shmkit_region_read_at
 // #cgo noescape shmkit_region_remove_object
 // #cgo nocallback shmkit_region_remove_object
+// #cgo noescape shmkit_region_status
+// #cgo nocallback shmkit_region_status
 // #cgo noescape shmkit_region_try_lock
 // #cgo nocallback shmkit_region_try_lock
 // #cgo noescape shmkit_region_unlink

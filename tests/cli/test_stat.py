@@ -5,6 +5,8 @@ import re
 import time
 from collections.abc import Callable
 
+from helpers.languages import ROOT
+
 from .machine import LIMIT_S, Machine
 
 
@@ -133,6 +135,25 @@ def test_a_waiter_for_the_guard(machine: Machine) -> None:
     waiter = machine.holder("jobs", "later-guard")
     status = eventually(machine, "jobs", lambda status: any(one["waits_for"] == "" for one in status["attachments"]))
     assert [one["pid"] for one in status["attachments"] if one["waits_for"] == ""] == [waiter.pid]
+
+
+def test_the_types_of_go_have_every_field(machine: Machine) -> None:
+    """Go would drop what they lack without a word. Python's are checked by its own tests."""
+    machine.holder("jobs", "create=64", "guard", "permit=p")
+    status = json.loads(machine.output("stat", "jobs", "--json"))
+    found = {
+        "Status": status,
+        "AttachmentStatus": status["attachments"][0],
+        "ObjectStatus": status["objects"][0],
+        "Holder": status["objects"][0]["holder"],
+        "Share": status["objects"][1]["shares"][0],
+    }
+    source = (ROOT / "go/status.go").read_text()
+    declared = {
+        name: set(re.findall(r'`json:"(\w+)"`', body))
+        for name, body in re.findall(r"^type (\w+) struct {\n(.*?)^}", source, re.MULTILINE | re.DOTALL)
+    }
+    assert declared == {name: set(fields) for name, fields in found.items()}
 
 
 def test_a_region_in_a_file(machine: Machine) -> None:
