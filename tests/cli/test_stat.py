@@ -137,8 +137,8 @@ def test_a_waiter_for_the_guard(machine: Machine) -> None:
     assert [one["pid"] for one in status["attachments"] if one["waits_for"] == ""] == [waiter.pid]
 
 
-def test_the_types_of_go_have_every_field(machine: Machine) -> None:
-    """Go would drop what they lack without a word. Python's are checked by its own tests."""
+def test_go_and_the_documentation_know_every_field(machine: Machine) -> None:
+    """Go would drop what its types lack without a word. Python's are checked by its own tests."""
     machine.holder("jobs", "create=64", "guard", "permit=p")
     status = json.loads(machine.output("stat", "jobs", "--json"))
     found = {
@@ -154,6 +154,11 @@ def test_the_types_of_go_have_every_field(machine: Machine) -> None:
         for name, body in re.findall(r"^type (\w+) struct {\n(.*?)^}", source, re.MULTILINE | re.DOTALL)
     }
     assert declared == {name: set(fields) for name, fields in found.items()}
+
+    (entry,) = json.loads(machine.output("ls", "--json"))
+    text = (ROOT / "docs/cli.md").read_text().split("## The status as JSON")[1]
+    documented = set(re.findall(r"`(\w+)`", text))
+    assert set(entry).union(*found.values()) <= documented
 
 
 def test_a_region_in_a_file(machine: Machine) -> None:
