@@ -3,16 +3,18 @@
 //! `tests/conformance/README.md` describes the protocol. The runners of the other languages do the same through their
 //! own face; this one is the reference that they are compared with.
 
+mod runner_objects;
+
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::Duration;
 
+use runner_objects::{Named, add, run_lock};
 use shmkit::{
-    Acquired, Advice, Error, Flush, Location, MapOptions, Mapping, Protection, Region, RegionOptions,
-    SharedBytes, Sharing, Wait,
+    Advice, Error, Flush, Location, MapOptions, Mapping, Protection, Region, RegionOptions, SharedBytes,
+    Sharing,
 };
 
 fn main() -> ExitCode {
@@ -206,12 +208,16 @@ impl Drop for CountedView {
 #[derive(Default)]
 struct Runner {
     objects: HashMap<String, Rc<Object>>,
+    named: HashMap<String, Named>,
     views: HashMap<String, CountedView>,
 }
 
 impl Runner {
     /// Does what a command says; the fields of its answer, each with a space before it.
     fn run(&mut self, command: &Command) -> Outcome<String> {
+        if let Some(named) = self.named(command, "h").filter(|_| command.op != "drop") {
+            return named.run(command, self.named(command, "mutex"));
+        }
         match command.op.as_str() {
             "hello" => Ok(format!(" language=rust pid={}", std::process::id())),
             "region_create" | "region_open" | "region_open_or_create" => self.open_region(command),
@@ -220,20 +226,31 @@ impl Runner {
             "map_open" | "map_anonymous" => self.map(command),
             "read" | "write" => self.copy(command),
             "view" | "view_read" | "view_write" | "view_release" => self.view(command),
-            "lock" | "try_lock" | "unlock" | "make_consistent" => lock(self.region(command)?, command),
-            "add" => add(self.region(command)?, command),
+            "lock" | "try_lock" | "unlock" | "make_consistent" => run_lock(self.region(command)?, command),
+            "add" => add(self.region(command)?, command, self.named(command, "mutex")),
+            "rw_add" => add(self.region(command)?, command, self.named(command, "rwlock")),
+            "mutex_open" | "rwlock_open" | "semaphore_open" | "condvar_open" | "event_open"
+            | "barrier_open" | "atomic_open" => {
+                let named = Named::open(self.region(command)?, command)?;
+                self.named.insert(command.text("o")?.to_owned(), named);
+                Ok(String::new())
+            }
+            "object_remove" => done(self.region(command)?.remove_object(command.text("name")?)),
             "flush" => flush(self.object(command)?, command),
             "protect" | "advise" => change(self.mapping(command)?, command),
             "close" => done(self.object(command)?.close()),
             "drop" => {
                 let name = command.text("h")?;
-                self.objects
-                    .remove(name)
-                    .map_or_else(|| refuse(format!("no handle {name}")), |_| Ok(String::new()))
+                let known = self.named.remove(name).is_some() || self.objects.remove(name).is_some();
+                if known { Ok(String::new()) } else { refuse(format!("no handle {name}")) }
             }
             "die" => die(),
             other => refuse(format!("unknown operation {other}")),
         }
+    }
+
+    fn named(&self, command: &Command, key: &str) -> Option<&Named> {
+        self.named.get(command.optional(key)?)
     }
 
     fn object(&self, command: &Command) -> Outcome<&Rc<Object>> {
@@ -357,39 +374,6 @@ fn region_info(region: &Region) -> Outcome<String> {
         hex(&region.id()),
         u8::from(region.is_locked())
     ))
-}
-
-/// The forms without a guard object: here a lock outlives the command that took it.
-fn lock(region: &Region, command: &Command) -> Outcome<String> {
-    let died = |acquired| u8::from(acquired == Acquired::OwnerDied);
-    match command.op.as_str() {
-        "lock" => {
-            let timeout = command.optional_number("timeout_ms")?.map(Duration::from_millis);
-            let acquired = region.acquire(&timeout.map_or(Wait::forever(), Wait::timeout))?;
-            Ok(format!(" owner_died={}", died(acquired)))
-        }
-        "try_lock" => {
-            let acquired = region.try_acquire()?;
-            Ok(format!(" locked={} owner_died={}", u8::from(acquired.is_some()), acquired.map_or(0, died)))
-        }
-        "unlock" => done(region.release()),
-        _ => done(region.make_consistent()),
-    }
-}
-
-fn add(region: &Region, command: &Command) -> Outcome<String> {
-    let offset = command.number("offset")? as usize;
-    for _ in 0..command.number("count")? {
-        let mut guard = region.lock().or_else(|error| error.into_guard())?;
-        if guard.owner_died() {
-            guard.make_consistent()?;
-        }
-        let mut bytes = [0; 8];
-        guard.read_at(offset, &mut bytes)?;
-        let sum = u64::from_ne_bytes(bytes).wrapping_add(1);
-        guard.write_at(offset, &sum.to_ne_bytes())?;
-    }
-    Ok(String::new())
 }
 
 fn flush(object: &Object, command: &Command) -> Outcome<String> {
