@@ -1,4 +1,4 @@
-"""Counters: any number of processes, in any language, count together in one region, and lose nothing when one is killed.
+"""Counters: any number of processes, in any language, count together in one region, and none loses what it counted.
 
 main counters 100000     adds to three counters, so many times; start it as often as you like at the same time
 main counters show       says what they are

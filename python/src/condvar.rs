@@ -20,7 +20,8 @@ const WAIT: &str = "wait on condvar";
 /// Waiting for a condition that a mutex guards, from `Region.condvar`. It has the methods of `threading.Condition`.
 ///
 /// A wait may end without a notification: wait in a loop that tests the condition, or with `wait_for`. A waiter that is
-/// killed takes no notification with it. Anybody may notify, with or without the mutex.
+/// killed takes no notification with it, and when a process is killed with the mutex held, who waits is woken and gets
+/// OwnerDiedError. Anybody may notify; who does it before giving the mutex back lets no change go unnoticed.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct Condvar {
     object: Arc<Named<shmkit::Condvar>>,

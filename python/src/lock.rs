@@ -72,10 +72,13 @@ impl Lock {
     }
 
     /// The time limit that the arguments of `threading.Lock.acquire` mean.
+    #[inline]
     pub fn patience(&self, blocking: bool, timeout: f64) -> Result<Option<Duration>> {
-        if timeout == -1.0 {
-            return Ok(None);
-        }
+        if timeout == -1.0 { Ok(None) } else { self.limited_patience(blocking, timeout) }
+    }
+
+    #[cold]
+    fn limited_patience(&self, blocking: bool, timeout: f64) -> Result<Option<Duration>> {
         let object = self.object();
         let place = Place { operation: self.operation(), object: &object };
         if !blocking {

@@ -24,7 +24,7 @@ pub fn wait<T: Send>(
     block: impl FnOnce(&Wait) -> shmkit::Result<T> + Send,
     give_back: impl FnOnce(T),
 ) -> Result<Option<T>> {
-    let stop = Stop { runs_handlers: is_main_thread(py)?, is_closed, raised: Cell::new(None) };
+    let stop = Stop { runs_handlers: Cell::new(None), is_closed, raised: Cell::new(None) };
     let wait = timeout.map_or(Wait::forever(), Wait::timeout);
     let wait = wait.unless(Stop::asked, (&raw const stop).expose_provenance());
     let outcome = py.detach(|| block(&wait));
@@ -46,8 +46,9 @@ pub fn wait<T: Send>(
 
 /// What can end a wait early.
 struct Stop<'a> {
-    /// Python runs signal handlers in its main thread only: the others need not disturb it.
-    runs_handlers: bool,
+    /// Python runs signal handlers in its main thread only: the others need not disturb it. Found out when first asked,
+    /// because most waits are over before.
+    runs_handlers: Cell<Option<bool>>,
     is_closed: &'a (dyn Fn() -> bool + Sync),
     /// What a signal handler raised.
     raised: Cell<Option<PyErr>>,
@@ -57,13 +58,20 @@ impl Stop<'_> {
     fn asked(context: usize) -> bool {
         // SAFETY: `wait` made `context` of a `Stop` that it keeps until its wait is over, and asks in its own thread only.
         let stop = unsafe { &*std::ptr::with_exposed_provenance::<Stop<'_>>(context) };
-        if stop.runs_handlers
-            && let Err(raised) = Python::attach(|py| py.check_signals())
+        if stop.runs_handlers.get() != Some(false)
+            && let Err(raised) = Python::attach(|py| stop.run_handlers(py))
         {
             stop.raised.set(Some(raised));
             return true;
         }
         (stop.is_closed)()
+    }
+
+    fn run_handlers(&self, py: Python<'_>) -> PyResult<()> {
+        if self.runs_handlers.get().is_none() {
+            self.runs_handlers.set(Some(is_main_thread(py)?));
+        }
+        py.check_signals()
     }
 }
 

@@ -186,9 +186,7 @@ def test_closing_races_with_everything(region: Region) -> None:
         ready = threading.Barrier(4)
         wrong: list[BaseException] = []
 
-        def use(
-            handle: Region = handle, ready: threading.Barrier = ready, wrong: list[BaseException] = wrong
-        ) -> None:
+        def use(handle: Region = handle, ready: threading.Barrier = ready, wrong: list[BaseException] = wrong) -> None:
             ready.wait()
             try:
                 while True:
