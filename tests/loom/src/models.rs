@@ -11,9 +11,7 @@ use loom::thread;
 
 use crate::atomic::Ordering::{Relaxed, SeqCst};
 use crate::atomic::{AtomicU32, AtomicU64};
-use crate::layout::{
-    BarrierRecord, Mark, OwnerWord, RwLockRecord, SEMAPHORE_MAX, TrackedRecord, WordRecord,
-};
+use crate::layout::{BarrierRecord, Mark, OwnerWord, RwLockRecord, SEMAPHORE_MAX, TrackedRecord, WordRecord};
 use crate::protocol::barrier::{BarrierWords, Passed};
 use crate::protocol::owner::{owner_id, owner_of};
 use crate::protocol::party::{Acquired, Party, Slept};
@@ -62,8 +60,9 @@ impl Party for Kernel {
     fn slots_high(&self) -> usize {
         2
     }
+    /// Past every deadline.
     fn now_ns(&self) -> u64 {
-        0
+        u64::MAX
     }
     fn sleep(&self, word: &AtomicU32, expected: u32, _: Duration, _: u64) -> Slept {
         let mut sleepers = self.sleepers.lock().unwrap();
@@ -90,6 +89,31 @@ impl Party for Kernel {
             self.woken[place].notify_one();
         }
         woken
+    }
+}
+
+/// A process whose sleeps end with an interruption, whatever ended them: a wake-up may be used up by it.
+struct Interrupted(Arc<Kernel>);
+
+impl Party for Interrupted {
+    fn is_dead(&self, owner: u32) -> bool {
+        self.0.is_dead(owner)
+    }
+    fn is_replaced(&self, owner: u32) -> bool {
+        self.0.is_replaced(owner)
+    }
+    fn slots_high(&self) -> usize {
+        self.0.slots_high()
+    }
+    fn now_ns(&self) -> u64 {
+        self.0.now_ns()
+    }
+    fn sleep(&self, word: &AtomicU32, expected: u32, at_most: Duration, since_ns: u64) -> Slept {
+        self.0.sleep(word, expected, at_most, since_ns);
+        Slept::Interrupted
+    }
+    fn wake(&self, word: &AtomicU32, count: i32) -> usize {
+        self.0.wake(word, count)
     }
 }
 
@@ -208,6 +232,29 @@ fn one_of_two_heirs_takes_a_dead_owners_mutex_and_both_are_told() {
     });
 }
 
+#[test]
+fn a_wake_up_that_an_interrupted_waiter_used_up_goes_to_the_next() {
+    model(|| {
+        let lock = Arc::new(OwnerWord::default());
+        let kernel = Kernel::new(&[], false);
+        assert!(word::try_lock(&lock, me(0), &*kernel).is_some());
+        let (other_lock, other_kernel) = (Arc::clone(&lock), Arc::clone(&kernel));
+        let patient = thread::spawn(move || {
+            assert!(word::lock(&other_lock, me(1), &*other_kernel, &Wait::FOREVER).is_ok());
+            assert!(word::unlock(&other_lock, me(1), 1, &*other_kernel));
+        });
+        let (other_lock, interrupted) = (Arc::clone(&lock), Interrupted(Arc::clone(&kernel)));
+        let hasty = thread::spawn(move || {
+            if word::lock(&other_lock, me(2), &interrupted, &Wait::forever().interruptible()).is_ok() {
+                assert!(word::unlock(&other_lock, me(2), 1, &interrupted));
+            }
+        });
+        assert!(word::unlock(&lock, me(0), 1, &*kernel));
+        patient.join().unwrap();
+        hasty.join().unwrap();
+    });
+}
+
 struct RwLock {
     record: RwLockRecord,
     marks: Vec<Mark>,
@@ -233,6 +280,40 @@ fn a_writer_and_a_reader_exclude_each_other() {
                 assert!(lock.words().write_unlock(me(0), &*kernel));
             } else {
                 assert_eq!(lock.words().read(me(1), &*kernel, &Wait::FOREVER), Ok(Acquired::Clean));
+                data.get();
+                assert!(lock.words().read_unlock(me(1), &*kernel));
+            }
+        });
+    });
+}
+
+#[test]
+fn a_writer_that_leaves_wakes_all_readers() {
+    model(|| {
+        let (lock, kernel) = (RwLock::new(), Kernel::new(&[], false));
+        assert_eq!(lock.words().write(me(2), &*kernel, &Wait::FOREVER), Ok(Acquired::Clean));
+        processes(3, move |index| {
+            if index == 0 {
+                assert!(lock.words().write_unlock(me(2), &*kernel));
+            } else {
+                assert!(lock.words().read(me(index - 1), &*kernel, &Wait::FOREVER).is_ok());
+            }
+        });
+    });
+}
+
+#[test]
+fn a_writer_that_replaces_a_dead_one_and_a_reader_exclude_each_other() {
+    model(|| {
+        let (lock, data, kernel) = (RwLock::new(), Guarded::new(), Kernel::new(&[me(7)], false));
+        lock.record.writer.word.store(me(7), Relaxed);
+        processes(2, move |index| {
+            if index == 0 {
+                assert_eq!(lock.words().write(me(0), &*kernel, &Wait::FOREVER), Ok(Acquired::OwnerDied));
+                data.increment();
+                assert!(lock.words().write_unlock(me(0), &*kernel));
+            } else {
+                assert_eq!(lock.words().read(me(1), &*kernel, &Wait::FOREVER), Ok(Acquired::OwnerDied));
                 data.get();
                 assert!(lock.words().read_unlock(me(1), &*kernel));
             }
@@ -290,12 +371,14 @@ fn a_dead_reader_does_not_stop_a_writer_and_a_dead_writer_no_reader() {
 #[test]
 fn a_permit_reaches_the_one_who_waits() {
     model(|| {
-        let (word, kernel) = (Arc::new(AtomicU32::new(0)), Kernel::new(&[], false));
+        let (word, data, kernel) = (Arc::new(AtomicU32::new(0)), Guarded::new(), Kernel::new(&[], false));
         processes(2, move |index| {
             if index == 0 {
+                data.increment();
                 assert!(semaphore::release(&word, 1, SEMAPHORE_MAX, &*kernel));
             } else {
                 assert_eq!(semaphore::acquire(&word, &*kernel, &Wait::FOREVER), Ok(()));
+                assert_eq!(data.get(), 1);
             }
         });
     });
@@ -331,6 +414,49 @@ fn an_interrupted_waiter_leaves_the_permit_to_the_next() {
             }
         });
         assert_eq!(semaphore::permits(permits.load(SeqCst)) + total.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn a_permit_whose_wake_up_an_interrupted_waiter_used_up_goes_to_the_next() {
+    model(|| {
+        let (word, kernel) = (Arc::new(AtomicU32::new(0)), Kernel::new(&[], false));
+        processes(3, move |index| match index {
+            0 => assert!(semaphore::release(&word, 1, SEMAPHORE_MAX, &*kernel)),
+            1 => {
+                assert_eq!(semaphore::acquire(&word, &*kernel, &Wait::FOREVER), Ok(()));
+                assert!(semaphore::release(&word, 1, SEMAPHORE_MAX, &*kernel));
+            }
+            _ => {
+                let interrupted = Interrupted(Arc::clone(&kernel));
+                if semaphore::acquire(&word, &interrupted, &Wait::forever().interruptible()).is_ok() {
+                    assert!(semaphore::release(&word, 1, SEMAPHORE_MAX, &*kernel));
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn each_of_two_notifications_reaches_one_of_two() {
+    model(|| {
+        let (word, kernel) = (Arc::new(AtomicU32::new(0)), Kernel::new(&[], false));
+        let watching = Arc::new(AtomicU32::new(0));
+        let (other_word, other_kernel, other_watching) =
+            (Arc::clone(&word), Arc::clone(&kernel), Arc::clone(&watching));
+        let sleep = move || {
+            let watched = signal::watch(&other_word);
+            other_watching.fetch_add(1, SeqCst);
+            let mut sleeper = Sleeper::new(&Wait::FOREVER);
+            while signal::sleep(&other_word, watched, &mut sleeper, &*other_kernel) != Ok(true) {}
+        };
+        let sleepers = [thread::spawn(sleep.clone()), thread::spawn(sleep)];
+        while watching.load(SeqCst) < 2 {
+            thread::yield_now();
+        }
+        signal::notify(&word, false, &*kernel);
+        signal::notify(&word, false, &*kernel);
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
     });
 }
 
@@ -428,6 +554,41 @@ fn an_automatic_event_set_twice_lets_two_go() {
 }
 
 #[test]
+fn an_automatic_event_whose_wake_up_an_interrupted_waiter_used_up_goes_to_the_next() {
+    model(|| {
+        let (word, kernel) = (Arc::new(AtomicU32::new(0)), Kernel::new(&[], false));
+        processes(3, move |index| match index {
+            0 => event::set(&word, true, &*kernel),
+            1 => {
+                assert_eq!(event::wait(&word, true, &*kernel, &Wait::FOREVER), Ok(()));
+                event::set(&word, true, &*kernel);
+            }
+            _ => {
+                let interrupted = Interrupted(Arc::clone(&kernel));
+                if event::wait(&word, true, &interrupted, &Wait::forever().interruptible()).is_ok() {
+                    event::set(&word, true, &*kernel);
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn an_automatic_event_that_is_passed_on_reaches_both_who_wait() {
+    model(|| {
+        let (word, kernel) = (Arc::new(AtomicU32::new(0)), Kernel::new(&[], false));
+        processes(3, move |index| {
+            if index == 0 {
+                event::set(&word, true, &*kernel);
+            } else {
+                assert_eq!(event::wait(&word, true, &*kernel, &Wait::FOREVER), Ok(()));
+                event::set(&word, true, &*kernel);
+            }
+        });
+    });
+}
+
+#[test]
 fn a_tracked_permit_goes_from_hand_to_hand() {
     model(|| {
         let record = Arc::new(TrackedRecord::default());
@@ -460,6 +621,30 @@ fn all_leave_a_barrier_and_one_of_them_leads() {
             }
         });
         assert_eq!(total.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn who_stops_waiting_at_a_barrier_has_not_been_counted() {
+    model(|| {
+        let record = Arc::new(BarrierRecord::default());
+        record.parties.store(2, Relaxed);
+        let arrivals: Arc<Vec<AtomicU64>> = Arc::new(vec![AtomicU64::new(0), AtomicU64::new(0)]);
+        let (passed, data, kernel) = (Arc::new(AtomicU32::new(0)), Guarded::new(), Kernel::new(&[], false));
+        let (total, seen) = (Arc::clone(&passed), Arc::clone(&arrivals));
+        processes(2, move |index| {
+            let words = BarrierWords { record: &record, arrivals: &arrivals, members: &[] };
+            if index == 1 {
+                data.increment();
+            }
+            // Past its deadline: it arrives, and leaves at once unless the other has come.
+            if words.wait(me(index), &*kernel, &Wait::timeout(Duration::ZERO)).is_ok() {
+                passed.fetch_add(1, SeqCst);
+                assert_eq!(data.get(), 1, "what was done before the barrier is seen behind it");
+            }
+        });
+        assert_ne!(total.load(SeqCst), 1, "both or none");
+        assert!(seen.iter().all(|mark| mark.load(SeqCst) as u32 == 0), "nobody is left behind");
     });
 }
 
