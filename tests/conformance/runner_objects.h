@@ -14,6 +14,12 @@ static uint64_t timeout_of(const struct command *command) {
     return find(command, "timeout_ms") ? number(command, "timeout_ms", 0, 10) * 1000000 : SHMKIT_FOREVER;
 }
 
+// A number of 32 bits; a larger one is the largest.
+static uint32_t small(const struct command *command, const char *key, uint32_t otherwise) {
+    uint64_t value = number(command, key, otherwise, 10);
+    return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+}
+
 // Answers a lock that was waited for: it is held, perhaps after an owner's death.
 static int answer_lock(shmkit_status_t status) {
     bool owner_died = status == SHMKIT_OWNER_DIED;
@@ -142,7 +148,7 @@ static int run_try_acquire(const struct command *command, const struct object *o
 }
 
 static int run_release(const struct command *command, const struct object *object) {
-    return done(shmkit_semaphore_release(object->semaphore, (uint32_t)number(command, "count", 1, 10), &error));
+    return done(shmkit_semaphore_release(object->semaphore, small(command, "count", 1), &error));
 }
 
 static int run_available(const struct command *command, const struct object *object) {
@@ -273,7 +279,6 @@ static int run_atomic_add_many(const struct command *command, const struct objec
 static shmkit_status_t open_in(const struct command *command, const shmkit_region_t *region, struct object *object) {
     static const char *const types[] = {"u32", "u64", "i64", NULL};
     const char *op = command->op, *name = text_of(command, "name", NULL);
-    uint64_t initial = number(command, "initial", 0, 10);
     if (strcmp(op, "mutex_open") == 0) {
         return shmkit_mutex_open(region, name, &object->mutex, &error);
     }
@@ -282,8 +287,8 @@ static shmkit_status_t open_in(const struct command *command, const shmkit_regio
     }
     if (strcmp(op, "semaphore_open") == 0) {
         shmkit_semaphore_options_t options = SHMKIT_SEMAPHORE_OPTIONS_INIT;
-        options.initial = (uint32_t)initial;
-        options.max = (uint32_t)number(command, "max", 0, 10);
+        options.initial = small(command, "initial", 0);
+        options.max = small(command, "max", 0);
         options.kind = flag(command, "tracked") ? SHMKIT_SEMAPHORE_KIND_TRACKED : SHMKIT_SEMAPHORE_KIND_SIGNALLING;
         return shmkit_semaphore_open(region, name, &options, &object->semaphore, &error);
     }
@@ -295,11 +300,11 @@ static shmkit_status_t open_in(const struct command *command, const shmkit_regio
         return shmkit_event_open(region, name, reset, &object->event, &error);
     }
     if (strcmp(op, "barrier_open") == 0) {
-        return shmkit_barrier_open(region, name, (uint32_t)number(command, "parties", 0, 10), &object->barrier, &error);
+        return shmkit_barrier_open(region, name, small(command, "parties", 0), &object->barrier, &error);
     }
     // The kinds of atomics follow each other; what is no type is no kind either.
     uint32_t kind = SHMKIT_OBJECT_KIND_ATOMIC_U32 + (uint32_t)index_of(text_of(command, "type", ""), types);
-    return shmkit_atomic_open(region, name, kind, initial, &object->atomic, &error);
+    return shmkit_atomic_open(region, name, kind, value_of(command, "initial"), &object->atomic, &error);
 }
 
 static int open_object(const struct command *command, const struct object *region) {
