@@ -1,10 +1,13 @@
 """What is opened is closed: descriptors, mappings and references, after a thousand turns."""
 
+import asyncio
 import gc
 import os
+import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,9 +57,68 @@ def mapping_forgotten(name: str, path: Path) -> None:
         Mapping.open(path, len=1 << 20)
 
 
+def objects_closed(name: str, path: Path) -> None:
+    with Region.open(name) as region:
+        made = objects_of(region)
+    for one in made:
+        one.close()
+
+
+def objects_forgotten(name: str, path: Path) -> None:
+    mutex, rwlock, *_ = objects_of(Region.open(name))
+    with mutex.lock(timeout=1), rwlock.read(), rwlock.read(timeout=1):
+        pickle.loads(pickle.dumps(mutex))
+
+
+def objects_refused(name: str, path: Path) -> None:
+    region = Region.open(name)
+    region.mutex("mutex")
+    for call in (lambda: region.event("mutex"), lambda: region.mutex("no/name"), lambda: region.barrier("x", 0)):
+        with pytest.raises(shmkit.Error):
+            call()
+
+
+def objects_of(region: Region) -> list[Any]:
+    mutex = region.mutex("mutex")
+    return [
+        mutex,
+        region.rwlock("rwlock"),
+        region.semaphore("semaphore", 1),
+        region.semaphore("tracked", 1, tracked=True),
+        region.condvar("condvar", mutex),
+        region.event("event"),
+        region.barrier("barrier", 2),
+        region.atomic("atomic"),
+    ]
+
+
+def aio_waited(name: str, path: Path) -> None:
+    async def program() -> None:
+        region = Region.open(name)
+        mutex = region.mutex("mutex")
+        async with mutex.aio(), region.lock(timeout=1).aio():
+            with pytest.raises(shmkit.TimeoutError):
+                async with mutex.aio(0):
+                    pass
+        assert not await region.event("event").aio(0)
+
+    asyncio.run(program())
+
+
 @pytest.mark.parametrize(
     "turn",
-    [region_closed, region_forgotten, region_viewed, region_refused, mapping_closed, mapping_forgotten],
+    [
+        region_closed,
+        region_forgotten,
+        region_viewed,
+        region_refused,
+        mapping_closed,
+        mapping_forgotten,
+        objects_closed,
+        objects_forgotten,
+        objects_refused,
+        aio_waited,
+    ],
 )
 def test_nothing_is_left(region: Region, tmp_path: Path, turn: Callable[[str, Path], None]) -> None:
     path = tmp_path / "leak-file"
@@ -79,5 +141,7 @@ def test_views_and_guards_count_references_rightly(region: Region) -> None:
             region[0:4] = region[4:8]
         with pytest.raises(IndexError):
             region[len(region)]
+        for one in objects_of(region):
+            repr(one)
     gc.collect()
     assert sys.getrefcount(region) == before
