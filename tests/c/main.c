@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -123,6 +124,8 @@ pid_t in_child(void (*body)(const char *name), const char *name) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
+        // When a check ends the parent, nothing of it stays.
+        CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
         body(name);
         _exit(0);
     }
@@ -190,23 +193,23 @@ static void do_nothing(int signal_number) {
 }
 
 static struct sigaction before_signals;
-static pid_t sender;
+static pid_t receiver, sender;
+
+// A signal that comes just before the sleep does not end it; the next one does. Not beyond our parent's end: its number may
+// be another process's then.
+static void send_signals(const char *name) {
+    (void)name;
+    while (getppid() == receiver) {
+        usleep(5000);
+        kill(receiver, SIGUSR1);
+    }
+}
 
 void start_signals(void) {
     struct sigaction action = {.sa_handler = do_nothing};
     CHECK(sigaction(SIGUSR1, &action, &before_signals) == 0);
-    pid_t self = getpid();
-    sender = fork();
-    CHECK(sender >= 0);
-    if (sender == 0) {
-        // A signal that comes just before the sleep does not end it; the next one does. Not beyond our parent's end: its
-        // number may be another process's then.
-        while (getppid() == self) {
-            usleep(5000);
-            kill(self, SIGUSR1);
-        }
-        _exit(0);
-    }
+    receiver = getpid();
+    sender = in_child(send_signals, NULL);
 }
 
 void stop_signals(void) {
