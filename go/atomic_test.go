@@ -119,21 +119,20 @@ func TestWaitersForDifferentValues(t *testing.T) {
 	waitWhile := func(value uint64) chan error {
 		waited := make(chan error, 1)
 		go func() { waited <- number.Wait(soon(t, 20*time.Second), value) }()
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(2 * time.Millisecond)
 		return waited
 	}
-	first := waitWhile(0)
-	number.Store(1) // and nobody is told: it is noticed all the same
-	succeed(t, <-first)
-	second := waitWhile(1)
-	number.Store(2)
-	third := waitWhile(2)
-	number.Store(1)
-	number.NotifyAll()
-	succeed(t, <-third)
-	number.Store(3)
-	number.NotifyAll()
-	succeed(t, <-second)
+	for range 20 {
+		first := waitWhile(0)
+		number.Store(1) // and nobody is told
+		second := waitWhile(1)
+		number.Store(0) // what the first waits for is as before: it stays in front
+		number.NotifyAll()
+		succeed(t, <-second)
+		number.Store(2) // and nobody is told: it is noticed all the same
+		succeed(t, <-first)
+		number.Store(0)
+	}
 	number.NotifyOne()
 }
 
