@@ -45,7 +45,7 @@ class Actor:
 
     def __init__(self, language: str, *, unprivileged: bool = False) -> None:
         self.language = language
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by dispose
+        self._errors = tempfile.TemporaryFile()  # dispose closes it
         self._process = subprocess.Popen(
             languages.runner(language),
             stdin=subprocess.PIPE,
