@@ -1,7 +1,9 @@
 """The examples of all languages do the same, print the same, and work together."""
 
 import itertools
+import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,8 @@ def refused(task: str, language: str, *arguments: str) -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = metafunc.config.getoption("--languages").split(",")
+    if "chosen" in metafunc.fixturenames:
+        metafunc.parametrize("chosen", [pytest.param(chosen, id="all")])
     if "writer" in metafunc.fixturenames:
         metafunc.parametrize(("writer", "reader"), list(itertools.product(chosen, repeat=2)))
     elif "language" in metafunc.fixturenames:
@@ -68,11 +72,80 @@ def test_lifecycle(language: str, fresh_name: str) -> None:
     ]
 
 
+def test_counter(language: str, fresh_name: str) -> None:
+    assert run("counter", language, fresh_name, "10") == "added 10 three times\n"
+    assert run("counter", language, fresh_name, "0") == "added 0 three times\n"
+    assert run("counter", language, fresh_name, "show") == "atomic 10, mutex 10, rwlock 10\n"
+    assert run("counter", language, fresh_name, "remove") == "unlinked\n"
+    assert not object_path(fresh_name).exists()
+    assert fresh_name in refused("counter", language, fresh_name, "show")
+    assert "usage" in refused("counter", language, fresh_name, "many").lower()
+
+
+def test_counters_of_all_languages_lose_nothing(chosen: list[str], fresh_name: str) -> None:
+    """Two processes of each language count at once; none of them created the counters alone."""
+    count = 2000
+    counters = [
+        subprocess.Popen(
+            [*languages.example("counter", language), fresh_name, str(count)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for language in chosen * 2
+    ]
+    try:
+        for counter in counters:
+            assert counter.communicate(timeout=60) == (f"added {count} three times\n", "")
+            assert counter.returncode == 0
+    finally:
+        for counter in counters:
+            counter.kill()
+            counter.communicate()
+    total = count * len(counters)
+    for language in chosen:
+        shown = run("counter", language, fresh_name, "show")
+        assert shown == f"atomic {total}, mutex {total}, rwlock {total}\n"
+    assert run("counter", chosen[0], fresh_name, "remove") == "unlinked\n"
+
+
+def test_counters_survive_a_kill(language: str, chosen: list[str], fresh_name: str) -> None:
+    """A process that is killed while it counts leaves numbers with which the others go on."""
+    victim = subprocess.Popen([*languages.example("counter", language), fresh_name, "1000000000"])
+    try:
+        wait_until_it_counts(fresh_name, chosen[0])
+    finally:
+        victim.kill()
+        victim.wait()
+    before = numbers(run("counter", chosen[0], fresh_name, "show"))
+    assert max(before) - min(before) <= 1, "each number is whole; at most one addition was under way"
+    for other in chosen:
+        assert run("counter", other, fresh_name, "1000") == "added 1000 three times\n"
+    after = numbers(run("counter", chosen[0], fresh_name, "show"))
+    assert after == [number + 1000 * len(chosen) for number in before]
+    assert run("counter", chosen[0], fresh_name, "remove") == "unlinked\n"
+
+
+def numbers(shown: str) -> list[int]:
+    return [int(number) for number in re.findall(r"[0-9]+", shown)]
+
+
+def wait_until_it_counts(name: str, language: str) -> None:
+    deadline = time.monotonic() + 30
+    program = [*languages.example("counter", language), name, "show"]
+    while True:
+        shown = subprocess.run(program, capture_output=True, text=True, timeout=60)
+        if shown.returncode == 0 and min(numbers(shown.stdout)) > 0:
+            return
+        assert time.monotonic() < deadline, shown
+        time.sleep(0.01)
+
+
 def test_failures_are_told(language: str, fresh_name: str, tmp_path: Path) -> None:
     """A newcomer who runs the steps in the wrong order reads what to do next."""
     missing = str(tmp_path / "missing")
     assert missing in refused("file_mapping", language, "read", missing)
     said = refused("named_region", language, "read", fresh_name)
     assert fresh_name in said and "create it first" in said
-    for task in ("file_mapping", "named_region", "lifecycle"):
+    for task in ("file_mapping", "named_region", "lifecycle", "counter"):
         assert "usage" in refused(task, language).lower()
