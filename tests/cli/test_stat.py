@@ -181,6 +181,8 @@ def test_errors_are_the_librarys(machine: Machine) -> None:
 
 def test_watch_goes_on_until_the_region_is_gone(machine: Machine) -> None:
     machine.holder("jobs", "create=64").end()
+    # Shown at once, not when the next one is due.
+    machine.terminal("stat", "jobs", "--watch", "3600").read_until("Objects")
     terminal = machine.terminal("stat", "jobs", "--watch", "0.05")
     terminal.read_until("\x1b[J\x1b[H")  # drawn, and drawn over
     machine.region("jobs").unlink()

@@ -61,6 +61,9 @@ def test_a_fresh_environment_can_use_it(wheel: Path, tmp_path: Path, fresh_name:
         [python, "-W", "error", program, fresh_name], cwd=tmp_path, capture_output=True, text=True, timeout=50
     )
     assert (said.returncode, said.stdout, said.stderr) == (0, f"{shmkit.__version__} wheel\n", "")
+    command = [tmp_path / "venv/bin/shmkit", "--version"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50)
+    assert (said.returncode, said.stdout, said.stderr) == (0, f"shmkit {shmkit.__version__}\n", "")
 
 
 def test_the_source_is_complete(wheel: Path, tmp_path: Path) -> None:
