@@ -83,8 +83,8 @@ def test_counter(language: str, fresh_name: str) -> None:
 
 
 def test_counters_of_all_languages_lose_nothing(chosen: list[str], fresh_name: str) -> None:
-    """Two processes of each language count at once; none of them created the counters alone."""
-    count = 2000
+    """Two processes of each language count at once, long enough to meet."""
+    count = 100_000
     counters = [
         subprocess.Popen(
             [*languages.example("counter", language), fresh_name, str(count)],
