@@ -58,8 +58,11 @@ pub(crate) fn set(word: &AtomicU32, automatic: bool, party: &impl Party) {
     }
     let woken = party.wake(word, if automatic { 1 } else { ALL });
     if automatic && woken == 0 {
+        // Nobody slept: the next set need not call the kernel. Whoever came since is woken to say again that it waits.
         let now = seen.wrapping_add(STEP) | SET;
-        let _ = word.compare_exchange(now, now & !WAITERS, Relaxed, Relaxed);
+        if word.compare_exchange(now, now & !WAITERS, Relaxed, Relaxed).is_ok() {
+            party.wake(word, ALL);
+        }
     }
 }
 
@@ -109,7 +112,7 @@ fn wait_slow(
     party: &impl Party,
     wait: &Wait,
 ) -> Result<(), Stop> {
-    super::spin::until(word, |seen| seen & SET != 0, |seen| seen & WAITERS != 0);
+    super::spin::until(word, party, |seen| seen & SET != 0, |_| false);
     let mut sleeper = Sleeper::new(wait);
     loop {
         if passes(word, since, automatic) {

@@ -14,7 +14,7 @@
 //! | n | n + k | release; wakes k if WAITERS was set |
 //! | n, WAITERS | n | release found nobody to wake |
 
-use super::party::Party;
+use super::party::{ALL, Party};
 use super::spin;
 use super::wait::{Sleeper, Stop, Wait};
 use crate::atomic::AtomicU32;
@@ -52,7 +52,7 @@ pub(crate) fn try_acquire(word: &AtomicU32) -> bool {
 
 #[cold]
 fn acquire_slow(word: &AtomicU32, party: &impl Party, wait: &Wait) -> Result<(), Stop> {
-    spin::until(word, |seen| seen >= PERMIT, |seen| seen & WAITERS != 0);
+    spin::until(word, party, |seen| seen >= PERMIT, |_| false);
     let mut sleeper = Sleeper::new(wait);
     loop {
         if try_acquire(word) {
@@ -95,11 +95,11 @@ pub(crate) fn release(word: &AtomicU32, count: u32, max: u32, party: &impl Party
 #[cold]
 fn release_slow(word: &AtomicU32, count: u32, party: &impl Party) {
     if party.wake(word, i32::try_from(count).unwrap_or(i32::MAX)) == 0 {
-        // Nobody slept. A waiter that comes now sets the bit again before it sleeps; one that set it and does not sleep yet
-        // finds the word changed, or a permit.
+        // Nobody slept: the next release need not call the kernel. Whoever came since finds a permit, or sleeps and is
+        // woken here to say again that it waits.
         let seen = word.load(Relaxed);
-        if seen >= PERMIT {
-            let _ = word.compare_exchange(seen, seen & !WAITERS, Relaxed, Relaxed);
+        if seen >= PERMIT && word.compare_exchange(seen, seen & !WAITERS, Relaxed, Relaxed).is_ok() {
+            party.wake(word, ALL);
         }
     }
 }

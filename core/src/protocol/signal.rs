@@ -11,12 +11,13 @@
 //! |---|---|---|
 //! | any | any, WAITERS | [`watch`], before the condition is looked at for the last time |
 //! | sequence, WAITERS | sequence + 1, WAITERS | [`notify`] of one: others may sleep still |
-//! | sequence, WAITERS | sequence + 1 | [`notify`] of all, or nobody was there |
+//! | sequence, WAITERS | sequence + 1 | [`notify`] of all, or of one when nobody slept |
 //!
 //! A sleeper that finds another sequence was notified, whether or not a wake-up reached it: a wake-up that died with a
 //! killed process costs the others one slice of sleep.
 
 use super::party::{ALL, Party};
+use super::spin;
 use super::wait::{Sleeper, Stop};
 use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use crate::atomic::{AtomicU32, model_fence};
@@ -41,8 +42,14 @@ pub(crate) fn sleep(
     sleeper: &mut Sleeper<'_>,
     party: &impl Party,
 ) -> Result<bool, Stop> {
+    let notified = |seen: u32| (seen ^ watched) & !WAITERS != 0;
+    if sleeper.is_fresh() && spin::until(word, party, notified, |_| false) {
+        // What the notifier did before is ours to see.
+        word.load(Acquire);
+        return Ok(true);
+    }
     let slept = sleeper.sleep(party, word, watched);
-    if (word.load(Acquire) ^ watched) & !WAITERS != 0 { Ok(true) } else { slept.map(|_| false) }
+    if notified(word.load(Acquire)) { Ok(true) } else { slept.map(|_| false) }
 }
 
 /// Notifies one sleeper or all. Costs one load when nobody sleeps.
@@ -70,8 +77,11 @@ fn notify_slow(word: &AtomicU32, all: bool, party: &impl Party) {
     }
     let woken = party.wake(word, if all { ALL } else { 1 });
     if !all && woken == 0 {
-        // Nobody was there: the next notification need not call the kernel. If the word changed, leave it.
+        // Nobody slept: the next notification need not call the kernel. But somebody may have come since and sleep on
+        // the very value that we clear, so the clearing is a notification too, for all.
         let now = seen.wrapping_add(STEP);
-        let _ = word.compare_exchange(now, now & !WAITERS, SeqCst, Relaxed);
+        if word.compare_exchange(now, now.wrapping_add(STEP) & !WAITERS, SeqCst, Relaxed).is_ok() {
+            party.wake(word, ALL);
+        }
     }
 }

@@ -1,34 +1,70 @@
-//! Spinning before sleeping, bounded and learnt: it wins where the owner runs on another core and leaves soon, and only
-//! burns time where it does not.
+//! Spinning before sleeping, bounded in time and learnt for each word.
+//!
+//! A sleeper on another core takes some 20 µs to come back, so spinning wins wherever what it waits for comes sooner; on a
+//! machine with more work than cores, or behind a long critical section, it only burns time. So each word has a budget:
+//! twice what was last needed, halved by each spin in vain. A budget that has shrunk to nothing would never learn that
+//! times have changed: one wait in 32 tries the longest spin again, which costs a long wait at most 2 µs on average.
+//!
+//! The budgets are this process's own, in a small table by address: words that share an entry only learn from each other.
 
 use std::sync::atomic::{AtomicU32 as ProcessWord, Ordering::Relaxed};
 
+use super::party::Party;
 use crate::atomic::AtomicU32;
 
-/// Turns worth spinning, learnt by this process over all its locks.
-static BUDGET: ProcessWord = ProcessWord::new(FIRST);
+/// What this process learnt about the words of one table entry.
+struct Learnt {
+    /// Nanoseconds.
+    budget: ProcessWord,
+    /// Spins in vain since the last one that was not.
+    misses: ProcessWord,
+}
 
-const FIRST: u32 = 100;
-const MOST: u32 = 200;
-const LEAST: u32 = 4;
+static TABLE: [Learnt; 64] =
+    [const { Learnt { budget: ProcessWord::new(FIRST_NS), misses: ProcessWord::new(0) } }; 64];
 
-/// Looks at the word until it is `ready`, it is `hopeless`, or spinning this long has not paid off before.
-pub(crate) fn until(word: &AtomicU32, ready: impl Fn(u32) -> bool, hopeless: impl Fn(u32) -> bool) {
+const FIRST_NS: u32 = 5_000;
+const MOST_NS: u32 = 50_000;
+const LEAST_NS: u32 = 100;
+const EXPLORE_EVERY: u32 = 32;
+/// Looks between two looks at the clock, which costs about as much as they do.
+const LOOKS: u32 = 8;
+
+/// Looks at the word until it is `ready`, for as long as has paid off before. `true` when it is ready. `hopeless` ends it
+/// early.
+pub(crate) fn until(
+    word: &AtomicU32,
+    party: &impl Party,
+    ready: impl Fn(u32) -> bool,
+    hopeless: impl Fn(u32) -> bool,
+) -> bool {
     if cfg!(loom) {
-        return;
+        return false;
     }
-    let budget = BUDGET.load(Relaxed);
-    for spun in 0..budget {
-        let seen = word.load(crate::atomic::Ordering::Relaxed);
-        if ready(seen) {
-            // An eighth of the way towards twice of what was needed: a few lucky or unlucky turns change little.
-            BUDGET.store((budget * 7 + spun * 2 + 16).div_ceil(8).min(MOST), Relaxed);
-            return;
+    // Words lie 64 bytes apart, those of one object closer.
+    let learnt = &TABLE[std::ptr::from_ref(word).addr() / 64 % TABLE.len()];
+    let misses = learnt.misses.load(Relaxed);
+    let explores = misses % EXPLORE_EVERY == EXPLORE_EVERY - 1;
+    let budget = if explores { MOST_NS } else { learnt.budget.load(Relaxed) };
+    let start = party.now_ns();
+    loop {
+        for _ in 0..LOOKS {
+            let seen = word.load(crate::atomic::Ordering::Relaxed);
+            if ready(seen) {
+                let needed = u32::try_from(party.now_ns() - start).unwrap_or(MOST_NS);
+                learnt.budget.store((needed * 2).clamp(LEAST_NS * 2, MOST_NS), Relaxed);
+                learnt.misses.store(0, Relaxed);
+                return true;
+            }
+            if hopeless(seen) {
+                return false;
+            }
+            std::hint::spin_loop();
         }
-        if hopeless(seen) {
-            return;
+        if party.now_ns() - start >= u64::from(budget) {
+            learnt.budget.store((learnt.budget.load(Relaxed) / 2).max(LEAST_NS), Relaxed);
+            learnt.misses.store(misses.wrapping_add(1), Relaxed);
+            return false;
         }
-        std::hint::spin_loop();
     }
-    BUDGET.store((budget * 7 / 8).max(LEAST), Relaxed);
 }

@@ -90,6 +90,11 @@ impl<'a> Sleeper<'a> {
         Sleeper { wait, slice: Self::FIRST, since_ns: None }
     }
 
+    /// Whether nothing was slept yet.
+    pub fn is_fresh(&self) -> bool {
+        self.since_ns.is_none()
+    }
+
     /// Sleeps one slice while the word holds `expected`. `Ok(true)`: the slice ran out; `Ok(false)`: look again.
     ///
     /// The deadline is looked at here, before the sleep and after the caller made itself known as a sleeper, so that a

@@ -504,6 +504,27 @@ fn a_notification_after_the_mutex_is_not_lost() {
 }
 
 #[test]
+fn turns_taken_over_a_condvar_lose_no_notification() {
+    model(|| {
+        let (mutex, condition) = (Arc::new(OwnerWord::default()), Arc::new(WordRecord::default()));
+        let (data, kernel) = (Guarded::new(), Kernel::new(&[], false));
+        // Both wait, both notify: 0 → 1 → 2 → 3.
+        processes(2, move |index| {
+            for turn in [index, index + 2] {
+                assert!(word::lock(&mutex, me(index), &*kernel, &Wait::FOREVER).is_ok());
+                while data.get() != turn {
+                    let woken = condvar::wait(&condition.word, &mutex, me(index), &*kernel, &Wait::FOREVER);
+                    assert!(woken.is_some());
+                }
+                data.increment();
+                assert!(word::unlock(&mutex, me(index), 1, &*kernel));
+                signal::notify(&condition.word, false, &*kernel);
+            }
+        });
+    });
+}
+
+#[test]
 fn an_event_reaches_its_waiter_with_what_was_done_before() {
     for automatic in [false, true] {
         model(move || {
