@@ -88,9 +88,7 @@ def test_shared_library_bears_its_abi_version() -> None:
 
 @pytest.mark.parametrize("link", ["shared", "static"])
 def test_cpp_program(tmp_path: Path, link: str) -> None:
-    library = (
-        [f"-L{BUILD}", f"-Wl,-rpath,{BUILD}", "-lshmkit"] if link == "shared" else [BUILD / "libshmkit.a"]
-    )
+    library = [f"-L{BUILD}", f"-Wl,-rpath,{BUILD}", "-lshmkit"] if link == "shared" else [BUILD / "libshmkit.a"]
     run(*CXX17, f"-I{HEADER.parent}", HERE / "header.cpp", "-o", tmp_path / "program", *library)
     assert run(tmp_path / "program") == "ok\n"
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def go(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """Runs a command of Go with nothing to get modules from but our proxy and an empty cache; returns what it printed."""
+    """Runs a command of Go with nothing to get modules from but our proxy, an empty cache; returns what it printed."""
     subprocess.run([ROOT / "tools/go-module.sh"], check=True)
     cache = tmp_path_factory.mktemp("modules")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("GO", "CGO"))} | {

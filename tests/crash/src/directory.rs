@@ -155,12 +155,11 @@ fn find() {
 
 #[test]
 fn remove_one() {
-    for index in 0..EARLIER.len() {
+    for (name, permits) in EARLIER {
         let set_up = |scene: &Scene| {
             create_earlier(scene);
             scene.open()
         };
-        let (name, permits) = EARLIER[index];
         let kept: Vec<_> = EARLIER.into_iter().filter(|object| object.0 != name).collect();
         let outcomes = &[PRESENT, ABSENT];
         crash(

@@ -102,8 +102,8 @@ fn condvar_notify() {
     let one = |(_, condvar): &(Mutex, Condvar)| condvar.notify_one().unwrap();
     let all = |(_, condvar): &(Mutex, Condvar)| condvar.notify_all().unwrap();
     crash_condvar("notify", |_| {}, one, &[CLEAN]);
-    crash_condvar("notify one after a waiter", |scene| killed_waiting(scene), one, &[CLEAN]);
-    crash_condvar("notify all after a waiter", |scene| killed_waiting(scene), all, &[CLEAN]);
+    crash_condvar("notify one after a waiter", killed_waiting, one, &[CLEAN]);
+    crash_condvar("notify all after a waiter", killed_waiting, all, &[CLEAN]);
     crash_condvar("notify one for a sleeper", |scene| scene.sleeper(killed_waiting(scene)), one, &[CLEAN]);
     crash_condvar("notify all for a sleeper", |scene| scene.sleeper(killed_waiting(scene)), all, &[CLEAN]);
 }
