@@ -301,8 +301,10 @@ mod tests {
         party.steps.borrow_mut().push(Box::new(|| Slept::TimedOut));
         assert_eq!(lock(&mutex, ME, &party, &Wait::forever()), Ok(Acquired::OwnerDied));
         assert_eq!(word(&mutex), ME | DIRTY | WAITERS);
-        assert!(unlock(&mutex, ME, 1, &party));
-        assert_eq!(lock(&mutex, ME, &party, &Wait::forever()), Ok(Acquired::OwnerDied), "still dirty");
+        for _ in 0..2 {
+            assert!(unlock(&mutex, ME, 1, &party));
+            assert_eq!(lock(&mutex, ME, &party, &Wait::forever()), Ok(Acquired::OwnerDied), "still dirty");
+        }
         assert!(!make_consistent(&mutex, OTHER));
         assert!(make_consistent(&mutex, ME));
         assert!(unlock(&mutex, ME, 1, &party));
@@ -340,15 +342,35 @@ mod tests {
 
     #[test]
     fn threads_that_share_an_owner_id_exclude_each_other() {
-        // Ownership is per process: a second thread of the owner waits like anybody else.
+        // Ownership is per process: a second thread of the owner waits like anybody else, whatever is said of the owner.
         let mutex = record(ME);
         let party = Scripted::default();
         party.dead.set(ME);
+        party.replaced.set(ME);
+        assert_eq!(try_lock(&mutex, ME, &party), None);
         party.steps.borrow_mut().push(Box::new(|| {
             mutex.word.store(0, Relaxed);
             Slept::TimedOut
         }));
+        party.steps.borrow_mut().push(Box::new(|| Slept::TimedOut));
         assert_eq!(lock(&mutex, ME, &party, &Wait::forever()), Ok(Acquired::Clean));
+        assert_eq!(party.steps.borrow().len(), 0, "it slept until the word was free");
+    }
+
+    #[test]
+    fn the_dead_are_buried_with_what_they_tore_and_all_wake() {
+        let party = Scripted::default();
+        for (before, after) in
+            [(OTHER | WAITERS, DIRTY), (OTHER | DRAIN | WAITERS, 0), (OTHER | DRAIN | DIRTY, DIRTY)]
+        {
+            let (mutex, woken) = (record(before), party.woken.get());
+            bury(&mutex, before, &party);
+            assert_eq!((word(&mutex), party.woken.get() - woken), (after, 1));
+            assert_eq!(mutex.deaths.load(Relaxed), 1);
+        }
+        let mutex = record(ME);
+        bury(&mutex, OTHER, &party);
+        assert_eq!((word(&mutex), mutex.deaths.load(Relaxed)), (ME, 0), "somebody who lives has it by now");
     }
 
     #[test]
