@@ -1,13 +1,12 @@
 //! One operation, killed after every instruction.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use shmkit::{Region, RegionOptions, Wait};
+use shmkit::{Region, RegionOptions};
 
 use crate::process::{Child, Page, limit};
-use crate::scene::{ATTACHMENTS, LIMIT, Scene, bounded};
+use crate::scene::{ATTACHMENTS, LIMIT, Scene};
 use crate::trace::{Stepped, Watched};
 
 /// Bytes of the arena: room for a dozen objects, and quick to compare.
@@ -81,8 +80,6 @@ fn run<T>(
     outcomes: &[&str],
     check: impl Fn(&Scene) -> &'static str,
 ) {
-    static TIRED: Once = Once::new();
-    TIRED.call_once(tire);
     let begun = Instant::now();
     let stepped = Stepped::start(&scene.page, || set_up(scene), |ready| operation(ready));
     let living = scene.living_slots(stepped.pid());
@@ -135,19 +132,6 @@ impl Expected<'_> {
         assert!(self.state > 1, "{what}: found {found:?} before anything was done");
         self.at += 1;
     }
-}
-
-/// Teaches this process, and so its children, that spinning before a sleep does not pay off: stepped, it would take longer
-/// than all the rest, and a bounded wait would be over before its first sleep.
-fn tire() {
-    let scene = unique("tire");
-    let _unlink = create(&scene);
-    let lock = scene.open().rwlock("l").expect("a rwlock");
-    let _ = lock.acquire_write(&bounded()).expect("nobody else has it");
-    for _ in 0..100 {
-        assert!(lock.acquire_read(&Wait::timeout(Duration::ZERO)).is_err(), "this process has it");
-    }
-    lock.release_write().expect("this process has it");
 }
 
 fn unique(name: &str) -> Scene {
