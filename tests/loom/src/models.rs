@@ -250,8 +250,30 @@ fn a_wake_up_that_an_interrupted_waiter_used_up_goes_to_the_next() {
             }
         });
         assert!(word::unlock(&lock, me(0), 1, &*kernel));
+        // Whoever takes it at once does not know that somebody sleeps.
+        if word::try_lock(&lock, me(0), &*kernel).is_some() {
+            assert!(word::unlock(&lock, me(0), 1, &*kernel));
+        }
         patient.join().unwrap();
         hasty.join().unwrap();
+    });
+}
+
+#[test]
+fn an_heir_sees_what_was_done_before_the_dead_took_the_mutex() {
+    model(|| {
+        let (lock, data, kernel) =
+            (Arc::new(OwnerWord::default()), Guarded::new(), Kernel::new(&[me(7)], false));
+        processes(2, move |index| {
+            let acquired = word::lock(&lock, me(index), &*kernel, &Wait::FOREVER);
+            assert!(acquired.is_ok());
+            data.increment();
+            assert!(word::unlock(&lock, me(index), 1, &*kernel));
+            if index == 1 {
+                // One that dies with the lock, having touched nothing.
+                assert!(word::lock(&lock, me(7), &*kernel, &Wait::FOREVER).is_ok());
+            }
+        });
     });
 }
 
