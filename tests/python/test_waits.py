@@ -198,6 +198,39 @@ def test_a_thread_sees_its_handle_closed(region: Region, obstacle: Obstacle, cal
     assert results == [shmkit.ClosedError]
 
 
+GIVEN: dict[str, Callable[[Obstacle], tuple[Callable[..., object], Callable[[], object]]]] = {
+    "guard": lambda obstacle: (obstacle.region.guard.acquire, obstacle.region.guard.release),
+    "mutex": lambda obstacle: (obstacle.mutex.acquire, obstacle.mutex.release),
+    "write": lambda obstacle: (obstacle.rwlock.acquire_write, obstacle.rwlock.release_write),
+    "semaphore": lambda obstacle: (obstacle.semaphore.acquire, obstacle.semaphore.release),
+    "tracked": lambda obstacle: (obstacle.tracked.acquire, obstacle.tracked.release),
+    "automatic": lambda obstacle: (
+        lambda block=True: obstacle.automatic.wait(None if block else 0),
+        obstacle.automatic.set,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", GIVEN)
+def test_what_comes_together_with_an_exception_is_not_lost(obstacle: Obstacle, what: str) -> None:
+    """The handler gives what its own wait waits for, and raises: whoever asks next must get it."""
+    take, give = GIVEN[what](obstacle)
+
+    def handler(*_: object) -> None:
+        give()
+        raise ZeroDivisionError
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(ZeroDivisionError):
+            take()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert take(False) is True
+
+
 def test_what_a_handler_raises_ends_a_wait(region: Region, obstacle: Obstacle) -> None:
     class Alarm(Exception):
         pass
