@@ -247,6 +247,23 @@ fn write_unlock() {
     );
 }
 
+/// The copies' writer lives until it is killed there, and keeps readers out.
+#[test]
+fn a_reader_does_not_bury_the_living() {
+    let set_up = |scene: &Scene| {
+        scene.living(|region| writing(&find(region)));
+        lock(scene)
+    };
+    let read = |lock: &RwLock| drop(lock.acquire_read(&short()).expect_err("a writer lives"));
+    crash("rwlock read beside a writer", set_up, read, &[OWNER_DIED], |copy| {
+        let lock = lock(copy);
+        assert!(lock.acquire_read(&brief()).is_err(), "a writer lives");
+        assert_eq!(lock.try_acquire_write().unwrap(), None, "a writer lives");
+        copy.kill_living();
+        next_reader_and_writer(copy)
+    });
+}
+
 /// The copies' reader lives until it is killed there, and keeps writers out.
 fn writer_beside_the_living(name: &str, operation: impl Fn(&RwLock)) {
     let set_up = |scene: &Scene| {

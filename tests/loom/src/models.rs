@@ -619,14 +619,14 @@ fn an_automatic_event_whose_wake_up_an_interrupted_waiter_used_up_goes_to_the_ne
 #[test]
 fn an_automatic_event_that_is_passed_on_reaches_both_who_wait() {
     model(|| {
-        let (word, kernel) = (Arc::new(AtomicU32::new(0)), Kernel::new(&[], false));
+        let (word, data, kernel) = (Arc::new(AtomicU32::new(0)), Guarded::new(), Kernel::new(&[], false));
         processes(3, move |index| {
-            if index == 0 {
-                event::set(&word, true, &*kernel);
-            } else {
+            if index != 0 {
                 assert_eq!(event::wait(&word, true, &*kernel, &Wait::FOREVER), Ok(()));
-                event::set(&word, true, &*kernel);
             }
+            // Who has the flag is alone.
+            data.increment();
+            event::set(&word, true, &*kernel);
         });
     });
 }
