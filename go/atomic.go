@@ -81,7 +81,7 @@ func (a *Atomic[T]) Store(new T) { a.Swap(new) }
 
 // Swap replaces the value and returns the old one.
 func (a *Atomic[T]) Swap(new T) (old T) {
-	raceReleaseMerge(a.gate)
+	raceRelease(a.gate)
 	value := a.value
 	collectHere()
 	old = T(atomic.SwapUint64(value, uint64(new)))
@@ -94,7 +94,7 @@ func (a *Atomic[T]) Swap(new T) (old T) {
 // in sync/atomic.
 func (a *Atomic[T]) Add(more T) (old T) {
 	if unsafe.Sizeof(more) == 8 {
-		raceReleaseMerge(a.gate)
+		raceRelease(a.gate)
 		value := a.value
 		collectHere()
 		old = T(atomic.AddUint64(value, uint64(more)) - uint64(more))
@@ -112,7 +112,7 @@ func (a *Atomic[T]) Add(more T) (old T) {
 
 // CompareExchange replaces the value if it is current. It returns the value before, and whether it was replaced.
 func (a *Atomic[T]) CompareExchange(current, new T) (old T, swapped bool) {
-	raceReleaseMerge(a.gate)
+	raceRelease(a.gate)
 	value := a.value
 	collectHere()
 	for {
@@ -137,7 +137,10 @@ func (a *Atomic[T]) CompareExchange(current, new T) (old T, swapped bool) {
 func (a *Atomic[T]) Wait(ctx context.Context, value T) error {
 	view := sharedWord{word: a.signal, value: a.value}
 	if a.isClosed() || !a.gate.watch(ctx, a.gone, view, func() bool { return a.Load() != value }) {
-		return because(ctx, a.refuseWait(value))
+		if err := a.refuseWait(value); err != nil {
+			return because(ctx, err)
+		}
+		raceAcquire(a.gate)
 	}
 	return nil
 }

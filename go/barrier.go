@@ -50,7 +50,7 @@ func (r *Region) Barrier(name string, parties int) (*Barrier, error) {
 // Errors: [ErrBroken] (a participant died, or somebody broke the barrier, before all had arrived), [ErrTimeout] (ctx's
 // deadline), [ErrInterrupted] (ctx was cancelled; it wraps ctx's cause), [ErrClosed].
 func (b *Barrier) Wait(ctx context.Context) (leader bool, err error) {
-	raceReleaseMerge(b.gate)
+	raceRelease(b.gate)
 	for {
 		slice := nextSlice(ctx)
 		// An arrival that is taken back between two slices is made again at once: if it was the only one missing, it is the

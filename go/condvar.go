@@ -81,6 +81,9 @@ func (c *Condvar) Wait(ctx context.Context, mutex *Mutex) error {
 	runtime.KeepAlive(mutex)
 	locked := mutex.Lock(context.Background()) // promised, so no context ends this
 	runtime.KeepAlive(c)
+	if notified {
+		raceAcquire(c.gate)
+	}
 	if notified || !heldBy(locked) {
 		return locked
 	}
@@ -98,6 +101,7 @@ func (c *Condvar) Wait(ctx context.Context, mutex *Mutex) error {
 //
 // Errors: [ErrClosed].
 func (c *Condvar) NotifyOne() error {
+	raceRelease(c.gate)
 	if c.nobodyWaits() {
 		return nil
 	}
@@ -109,6 +113,7 @@ func (c *Condvar) NotifyOne() error {
 
 // NotifyAll wakes all waiters. Otherwise as [Condvar.NotifyOne].
 func (c *Condvar) NotifyAll() error {
+	raceRelease(c.gate)
 	if c.nobodyWaits() {
 		return nil
 	}

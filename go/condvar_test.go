@@ -259,3 +259,25 @@ func TestManyWhoWaitOnACondvarNeedFewThreads(t *testing.T) {
 		succeed(t, s.change.NotifyAll())
 	})
 }
+
+func TestANotificationOrdersWhatCameBeforeIt(t *testing.T) {
+	s := newTurn(t)
+	written := 0 // the race detector watches: only the notification orders the two
+	succeed(t, s.mutex.Lock(t.Context()))
+	read := make(chan int, 1)
+	go func() {
+		err := s.change.Wait(context.Background(), s.mutex)
+		number := written
+		if err != nil || s.mutex.Unlock() != nil {
+			number = -1
+		}
+		read <- number
+	}()
+	succeed(t, s.mutex.Lock(t.Context())) // free when the other waits
+	succeed(t, s.mutex.Unlock())
+	written = 1
+	succeed(t, s.change.NotifyOne())
+	if number := <-read; number != 1 {
+		t.Error(number)
+	}
+}

@@ -59,7 +59,7 @@ func (r *Region) Event(name string, reset EventReset) (*Event, error) {
 //
 // Errors: [ErrClosed].
 func (e *Event) Set() error {
-	raceReleaseMerge(e.gate)
+	raceRelease(e.gate)
 	if !e.closed.Load() {
 		word := e.word
 		collectHere()

@@ -5,5 +5,3 @@ package shmkit
 func raceAcquire[T any](*T) {}
 
 func raceRelease[T any](*T) {}
-
-func raceReleaseMerge[T any](*T) {}

@@ -12,8 +12,6 @@ import (
 
 func raceAcquire[T any](shared *T) { runtime.RaceAcquire(unsafe.Pointer(shared)) }
 
-// raceRelease forgets the releases before: for locks, which only one has.
-func raceRelease[T any](shared *T) { runtime.RaceRelease(unsafe.Pointer(shared)) }
-
-// raceReleaseMerge adds to the releases before: for what many give.
-func raceReleaseMerge[T any](shared *T) { runtime.RaceReleaseMerge(unsafe.Pointer(shared)) }
+// raceRelease adds to the releases before, at locks too: there whoever takes the lock has acquired them anyway, unless
+// another goroutine gives it back than the one that took it, which may know less.
+func raceRelease[T any](shared *T) { runtime.RaceReleaseMerge(unsafe.Pointer(shared)) }

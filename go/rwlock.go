@@ -108,7 +108,7 @@ func (l *RwLock) TryRLock() (bool, error) {
 //
 // Errors: [ErrNotOwner] when it has none, [ErrClosed].
 func (l *RwLock) RUnlock() error {
-	raceReleaseMerge(l.owner.gate)
+	raceRelease(l.owner.gate)
 	me := atomic.LoadUint32(l.owner.me)
 	if me == 0 {
 		return l.leaveByCall()

@@ -116,7 +116,7 @@ func (s *Semaphore) TryAcquire() (bool, error) {
 // Errors: [ErrLimitExceeded] (signalling: there would be more than the maximum), [ErrNotOwner] (tracked: this process holds
 // fewer), [ErrClosed].
 func (s *Semaphore) Release(count int) error {
-	raceReleaseMerge(s.gate)
+	raceRelease(s.gate)
 	if s.give(count) {
 		return nil
 	}
