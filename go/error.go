@@ -86,6 +86,10 @@ const (
 	ErrBroken ErrorKind = C.SHMKIT_BROKEN
 	// More than the object's maximum.
 	ErrLimitExceeded ErrorKind = C.SHMKIT_LIMIT_EXCEEDED
+	// Not a block of this object that is in use, or not in use by this process.
+	ErrInvalidBlock ErrorKind = C.SHMKIT_INVALID_BLOCK
+	// What the handle named has passed to somebody else, or is gone.
+	ErrStaleHandle ErrorKind = C.SHMKIT_STALE_HANDLE
 )
 
 // Name returns the name that all languages share, for example "NotFound".

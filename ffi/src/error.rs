@@ -69,22 +69,23 @@ struct Texts {
     advice: CString,
 }
 
-/// By status number; [`OK`] is the first, and what stands for numbers that mean nothing is the last.
+/// By status number; [`OK`] is the first, and what stands for numbers that mean nothing is the last. Numbers that no kind
+/// has yet stand for nothing too.
 static TEXTS: LazyLock<Vec<Texts>> = LazyLock::new(|| {
     let texts = |name: &str, description: &str, advice: &str| {
         let [name, description, advice] =
             [name, description, advice].map(|text| CString::new(text).unwrap_or_default());
         Texts { name, description, advice }
     };
-    let kinds = ErrorKind::ALL.iter().map(|kind| texts(kind.name(), kind.description(), kind.advice()));
-    std::iter::once(texts("Ok", "success", "nothing is to be done"))
-        .chain(kinds)
-        .chain([texts(
-            "Unknown",
-            "is no status of this library",
-            "compare the versions of header and library",
-        )])
-        .collect()
+    let unknown =
+        || texts("Unknown", "is no status of this library", "compare the versions of header and library");
+    let last = ErrorKind::ALL.iter().map(|kind| *kind as Status).max().unwrap_or(OK);
+    let of_number = |number| match ErrorKind::from_number(number) {
+        Some(kind) => texts(kind.name(), kind.description(), kind.advice()),
+        None if number == OK => texts("Ok", "success", "nothing is to be done"),
+        None => unknown(),
+    };
+    (OK..=last).map(of_number).chain([unknown()]).collect()
 });
 
 fn texts_of(status: Status) -> &'static Texts {
@@ -152,7 +153,7 @@ mod tests {
             assert_eq!(texts.advice.to_str(), Ok(kind.advice()));
         }
         assert_eq!(texts_of(OK).name.to_str(), Ok("Ok"));
-        assert_eq!(texts_of(ErrorKind::ALL.len() as Status + 1).name.to_str(), Ok("Unknown"));
+        assert_eq!(texts_of(ErrorKind::StaleHandle as Status - 1).name.to_str(), Ok("Unknown"));
         assert_eq!(texts_of(Status::MAX).name.to_str(), Ok("Unknown"));
     }
 

@@ -210,3 +210,15 @@ class LimitExceededError(Error, ValueError):
     """More than the object's maximum."""
 
     kind = "LimitExceeded"
+
+
+class InvalidBlockError(Error, ValueError):
+    """Not a block of this object that is in use, or not in use by this process."""
+
+    kind = "InvalidBlock"
+
+
+class StaleHandleError(Error, ValueError):
+    """What the handle named has passed to somebody else, or is gone."""
+
+    kind = "StaleHandle"

@@ -1,5 +1,6 @@
 //! Errors of the core as Python exceptions: the class that bears the kind's name, with errno, strerror and filename.
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -57,8 +58,9 @@ fn classes(py: Python<'_>) -> PyResult<&Vec<Py<PyType>>> {
 }
 
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
-    // Kinds are numbered from 1 without a gap, which the core tests.
-    let class = classes(py)?[error.kind() as usize - 1].bind(py);
+    let index = ErrorKind::ALL.iter().position(|kind| *kind == error.kind());
+    let class = index.and_then(|index| classes(py).map(|classes| classes.get(index)).transpose());
+    let class = class.ok_or_else(|| PyRuntimeError::new_err(error.to_string()))??.bind(py);
     let filename = Some(error.object()).filter(|object| !object.is_empty());
     let raised = class.call1((error.errno(), error.reason(), filename))?;
     raised.setattr("operation", error.operation())?;

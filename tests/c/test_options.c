@@ -84,9 +84,8 @@ static void every_status_has_its_texts(void) {
     CHECK(strcmp(shmkit_status_name(SHMKIT_OK), "Ok") == 0);
     CHECK(strcmp(shmkit_status_name(SHMKIT_NOT_FOUND), "NotFound") == 0);
     CHECK(strcmp(shmkit_status_name(SHMKIT_INTERNAL), "Internal") == 0);
-    CHECK(strcmp(shmkit_status_name(SHMKIT_LIMIT_EXCEEDED + 1), "Unknown") == 0);
     CHECK(strcmp(shmkit_status_name((shmkit_status_t)UINT32_MAX), "Unknown") == 0);
-    for (uint32_t status = SHMKIT_OK; status <= SHMKIT_LIMIT_EXCEEDED + 1; status++) {
+    for (uint32_t status = SHMKIT_OK; status < 256; status++) {
         CHECK(strlen(shmkit_status_description(status)) > 0 && strlen(shmkit_status_advice(status)) > 0);
     }
     CHECK(strcmp(shmkit_version(), SHMKIT_VERSION) == 0);
