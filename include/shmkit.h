@@ -211,6 +211,10 @@ enum shmkit_status_t
     SHMKIT_BROKEN = 30,
     // More than the object's maximum.
     SHMKIT_LIMIT_EXCEEDED = 31,
+    // Not a block of this object that is in use, or not in use by this process.
+    SHMKIT_INVALID_BLOCK = 32,
+    // What the handle named has passed to somebody else, or is gone.
+    SHMKIT_STALE_HANDLE = 34,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
