@@ -90,6 +90,8 @@ const (
 	ErrInvalidBlock ErrorKind = C.SHMKIT_INVALID_BLOCK
 	// What the handle named has passed to somebody else, or is gone.
 	ErrStaleHandle ErrorKind = C.SHMKIT_STALE_HANDLE
+	// The file under a mapping was cut while it was mapped: what was missing reads as zeros. It is an ErrTruncated too.
+	ErrMappingTruncated ErrorKind = C.SHMKIT_MAPPING_TRUNCATED
 )
 
 // Name returns the name that all languages share, for example "NotFound".
@@ -120,6 +122,8 @@ func (k ErrorKind) Is(target error) bool {
 		return target == os.ErrDeadlineExceeded || target == context.DeadlineExceeded
 	case ErrUnsupported:
 		return target == errors.ErrUnsupported
+	case ErrMappingTruncated:
+		return target == ErrTruncated
 	}
 	return false
 }
@@ -148,7 +152,7 @@ func (e *Error) Error() string { return e.Message }
 func (e *Error) Is(target error) bool {
 	switch target := target.(type) {
 	case ErrorKind:
-		return target == e.Kind
+		return target == e.Kind || e.Kind.Is(target)
 	case syscall.Errno:
 		return target == e.Errno
 	}

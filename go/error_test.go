@@ -69,6 +69,7 @@ func TestStandardSentinelsAreKnown(t *testing.T) {
 		shmkit.ErrClosed:           os.ErrClosed,
 		shmkit.ErrTimeout:          os.ErrDeadlineExceeded,
 		shmkit.ErrUnsupported:      errors.ErrUnsupported,
+		shmkit.ErrMappingTruncated: shmkit.ErrTruncated,
 	} {
 		err := error(&shmkit.Error{Kind: kind})
 		if !errors.Is(err, standard) || !errors.Is(kind, standard) || !errors.Is(err, kind) {

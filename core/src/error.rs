@@ -81,11 +81,13 @@ pub enum ErrorKind {
     InvalidBlock = 32,
     /// What the handle named has passed to somebody else, or is gone.
     StaleHandle = 34,
+    /// The file under a mapping was cut while it was mapped: what was missing reads as zeros.
+    MappingTruncated = 38,
 }
 
 impl ErrorKind {
     /// Every kind, by number.
-    pub const ALL: [ErrorKind; 33] = [
+    pub const ALL: [ErrorKind; 34] = [
         ErrorKind::NotFound,
         ErrorKind::AlreadyExists,
         ErrorKind::PermissionDenied,
@@ -119,6 +121,7 @@ impl ErrorKind {
         ErrorKind::LimitExceeded,
         ErrorKind::InvalidBlock,
         ErrorKind::StaleHandle,
+        ErrorKind::MappingTruncated,
     ];
 
     /// The kind of this number, as it crosses the C ABI.
@@ -150,7 +153,7 @@ impl ErrorKind {
             PermissionDenied | ReadOnly => libc::EACCES,
             InvalidName | InvalidLength | InvalidArgument | OutOfRange | WrongKind | SizeMismatch
             | ParameterMismatch | InvalidBlock => libc::EINVAL,
-            BadMagic | VersionMismatch | Corrupted | Truncated => libc::EPROTO,
+            BadMagic | VersionMismatch | Corrupted | Truncated | MappingTruncated => libc::EPROTO,
             NoSpace => libc::ENOSPC,
             OutOfMemory => libc::ENOMEM,
             Replaced | StaleHandle => libc::ESTALE,
@@ -269,6 +272,11 @@ impl ErrorKind {
                 "StaleHandle",
                 "the handle is out of date",
                 "use a handle once: whoever adopts a block has a new one",
+            ),
+            MappingTruncated => (
+                "MappingTruncated",
+                "the file was cut while it was mapped",
+                "what was read since may be zeros: close it, and open or create it again",
             ),
         }
     }

@@ -222,3 +222,13 @@ class StaleHandleError(Error, ValueError):
     """What the handle named has passed to somebody else, or is gone."""
 
     kind = "StaleHandle"
+
+
+class MappingTruncatedError(TruncatedError):
+    """The file under a mapping was cut while it was mapped: what was missing reads as zeros."""
+
+    kind = "MappingTruncated"
+
+
+MappingTruncated = MappingTruncatedError
+"""The same, by the name of its kind."""
