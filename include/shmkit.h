@@ -215,6 +215,8 @@ enum shmkit_status_t
     SHMKIT_INVALID_BLOCK = 32,
     // What the handle named has passed to somebody else, or is gone.
     SHMKIT_STALE_HANDLE = 34,
+    // The file under a mapping was cut while it was mapped: what was missing reads as zeros.
+    SHMKIT_MAPPING_TRUNCATED = 38,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
