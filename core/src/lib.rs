@@ -38,7 +38,10 @@ mod view;
 
 pub use atomic::AtomicU32;
 pub use error::{Error, ErrorKind, Result};
-pub use mapping::{Advice, Flush, MapOptions, Mapping, Protection, Sharing, View};
+pub use mapping::{
+    Advice, Flush, HugePages, MapOptions, Mapping, MemoryLock, MemoryUse, PageCounts, PageFlags, Pages,
+    Protection, Sharing, Usage, View, clear_soft_dirty,
+};
 pub use protocol::party::Acquired;
 pub use protocol::wait::Wait;
 pub use region::{

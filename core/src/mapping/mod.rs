@@ -8,8 +8,12 @@
 //! - `runs` says what each page allows; it changes together with the pages, under its lock, and every checked access
 //!   holds that lock for reading.
 
+mod advice;
+mod huge;
 mod options;
+mod pages;
 mod protection;
+mod usage;
 
 use std::fmt;
 use std::ops::{Bound, Deref, RangeBounds};
@@ -19,13 +23,19 @@ use nix::errno::Errno;
 use nix::sys::mman::MsFlags;
 use parking_lot::{RwLock, RwLockReadGuard};
 
-pub use options::{Advice, Flush, MapOptions, Sharing};
+pub use advice::{Advice, MemoryLock};
+pub(crate) use advice::{advise_map, lock_map};
+pub use huge::HugePages;
+pub use options::{Flush, MapOptions, Sharing};
+pub(crate) use pages::PageRange;
+pub use pages::{MemoryUse, PageCounts, PageFlags, Pages, clear_soft_dirty};
 pub use protection::Protection;
 use protection::ProtectionRuns;
+pub use usage::Usage;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exports::Exports;
-use crate::sys::map::{Map, page_size};
+use crate::sys::map::Map;
 use crate::view::{SharedBytes, check_range};
 
 /// One mapped range.
@@ -39,6 +49,8 @@ pub struct Mapping {
     sharing: Sharing,
     /// Whether the kernel would ever allow stores: a shared map of a file that is open for reading never does.
     stores_allowed: bool,
+    /// Whether a flush can carry stores to something that outlives the machine's power.
+    persistent: bool,
     object: String,
 }
 
@@ -61,7 +73,15 @@ impl Mapping {
         object: String,
     ) -> Mapping {
         let runs = RwLock::new(ProtectionRuns::new(map.len(), protection));
-        Mapping { exports: Exports::new(false), runs, map, sharing, stores_allowed, object }
+        Mapping {
+            exports: Exports::new(false),
+            runs,
+            map,
+            sharing,
+            stores_allowed,
+            persistent: false,
+            object,
+        }
     }
 
     /// Number of bytes.
@@ -82,6 +102,17 @@ impl Mapping {
     /// Who sees what is written.
     pub fn sharing(&self) -> Sharing {
         self.sharing
+    }
+
+    /// Whether a flush has somewhere to go: a shared map of a file on a device. Elsewhere (shared memory objects, memory
+    /// without a file, private maps) a flush succeeds and does nothing.
+    pub fn is_persistent(&self) -> bool {
+        self.persistent
+    }
+
+    /// Bytes of a page: what protection, advice and residency are rounded to.
+    pub fn page_size(&self) -> usize {
+        self.map.page()
     }
 
     /// Whether the handle was closed.
@@ -167,7 +198,7 @@ impl Mapping {
 
     /// Carries changes of a shared file mapping to the file (msync(2)). The range is widened to whole pages.
     ///
-    /// A shared memory object has no disk behind it: there the call succeeds and does nothing.
+    /// Where [`Mapping::is_persistent`] says that there is nothing to carry them to, the call succeeds and does nothing.
     ///
     /// Errors: `OutOfRange`, `Closed`, `Io` (what the device reported).
     pub fn flush(&self, range: impl RangeBounds<usize>, flush: Flush) -> Result<()> {
@@ -220,19 +251,6 @@ impl Mapping {
             .map_err(|errno| self.system_error(errno, operation))?;
         runs.set(offset..offset + len, protection);
         Ok(())
-    }
-
-    /// Tells the kernel what a range will be used for (madvise(2)).
-    ///
-    /// Errors: `OutOfRange`, `Closed`, `InvalidArgument` (a part of a page, where that would hurt its neighbours).
-    pub fn advise(&self, range: impl RangeBounds<usize>, advice: Advice) -> Result<()> {
-        let operation = "advise mapping";
-        let (offset, len) = self.resolve(operation, range)?;
-        let _open = self.held_open(operation)?;
-        if advice.needs_whole_pages() {
-            self.expect_whole_pages(operation, offset, len)?;
-        }
-        self.map.advise(offset, len, advice as i32).map_err(|errno| self.system_error(errno, operation))
     }
 
     /// Lets the object go. Repeating it does nothing. Errors: `Busy` while a view lives.
@@ -292,7 +310,7 @@ impl Mapping {
     }
 
     fn expect_whole_pages(&self, operation: &'static str, offset: usize, len: usize) -> Result<()> {
-        let page = page_size();
+        let page = self.map.page();
         let aligned = |at: usize| (self.as_ptr().addr() + at).is_multiple_of(page);
         let starts = offset == 0 || aligned(offset);
         let ends = offset + len == self.len() || aligned(offset + len);

@@ -1,4 +1,4 @@
-//! How to make a mapping, and what to tell the kernel about one.
+//! How to make a mapping.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -6,10 +6,12 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::mman::MsFlags;
 
-use super::{Mapping, Protection};
+use super::huge::{self, HugePages};
+use super::{Advice, Mapping, MemoryLock, Protection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Segment;
-use crate::sys::file::ObjectFile;
+use crate::sys::SysResult;
+use crate::sys::file::{ObjectFile, Storage};
 use crate::sys::map::{Map, Request};
 
 /// Who sees what is written.
@@ -42,40 +44,6 @@ impl Flush {
     }
 }
 
-/// What the program intends to do with a range (madvise(2)). A hint never changes what the bytes are, except that
-/// "don't need" drops private changes.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Advice {
-    /// No special pattern.
-    Normal = 0,
-    /// Reads will jump: no read-ahead.
-    Random = 1,
-    /// Reads will run forward: read far ahead.
-    Sequential = 2,
-    /// The range will be needed soon: start reading it.
-    WillNeed = 3,
-    /// The range will not be needed soon: pages may go, and private changes to them are lost. Whole pages only.
-    DontNeed = 4,
-}
-
-impl Advice {
-    /// Every advice, by number.
-    pub const ALL: [Advice; 5] =
-        [Advice::Normal, Advice::Random, Advice::Sequential, Advice::WillNeed, Advice::DontNeed];
-
-    /// The advice with this number, as it crosses the C ABI: the `MADV_` numbers of Linux.
-    pub fn from_number(number: u32) -> Option<Advice> {
-        Self::ALL.into_iter().find(|advice| *advice as u32 == number)
-    }
-
-    /// Whether taking it for a page that was only touched by the range would hurt a neighbour.
-    pub(crate) fn needs_whole_pages(self) -> bool {
-        self == Advice::DontNeed
-    }
-}
-
 /// Options for a [`Mapping`].
 ///
 /// # Map a file, creating it
@@ -97,6 +65,8 @@ pub struct MapOptions {
     sharing: Sharing,
     populate: bool,
     no_reserve: bool,
+    huge_pages: HugePages,
+    lock_memory: Option<MemoryLock>,
     create: bool,
     grow: bool,
     mode: u32,
@@ -111,6 +81,8 @@ impl Default for MapOptions {
             sharing: Sharing::Shared,
             populate: false,
             no_reserve: false,
+            huge_pages: HugePages::AsSystem,
+            lock_memory: None,
             create: false,
             grow: false,
             mode: 0o644,
@@ -157,6 +129,18 @@ impl MapOptions {
     /// Takes no swap reservation for private pages (`MAP_NORESERVE`): a store may then find no memory.
     pub fn no_reserve(mut self, no_reserve: bool) -> MapOptions {
         self.no_reserve = no_reserve;
+        self
+    }
+
+    /// Which pages it is made of.
+    pub fn huge_pages(mut self, huge_pages: HugePages) -> MapOptions {
+        self.huge_pages = huge_pages;
+        self
+    }
+
+    /// Keeps all pages in memory from the start ([`Mapping::lock_memory`]).
+    pub fn lock_memory(mut self, lock: MemoryLock) -> MapOptions {
+        self.lock_memory = Some(lock);
         self
     }
 
@@ -213,6 +197,9 @@ impl MapOptions {
 
     /// Maps memory that no file backs. Shared memory reaches children that are forked later; private memory is the
     /// process's own. It is for reading and writing unless another protection than [`Protection::Read`] was asked.
+    ///
+    /// Errors: `InvalidLength` (0, or no whole huge pages), `InvalidArgument`, `OutOfMemory` (too few huge pages are
+    /// reserved; more is to be locked than the process may), `Unsupported` (huge pages of a size the system lacks).
     pub fn map_anonymous(&self) -> Result<Mapping> {
         let operation = "map memory";
         let fail = |errno: Errno| Error::from_errno(errno as i32, operation, "");
@@ -224,16 +211,39 @@ impl MapOptions {
         }
         let protection =
             if self.protection == Protection::None { self.protection } else { Protection::ReadWrite };
-        let request = self.request(len, protection);
+        let huge_page = self.huge_pages.reserved_size(operation)?;
+        if let Some(page) = huge_page {
+            huge::expect_whole(operation, "", len, page)?;
+        }
+        let request = Request { huge_page, ..self.request(len, protection) };
         let map = match self.sharing {
-            Sharing::Private => Map::anonymous(&request).map_err(fail)?,
-            Sharing::Shared => {
-                let memory = ObjectFile::memfd(c"shmkit-anonymous").map_err(fail)?;
-                memory.set_len(len as u64).map_err(fail)?;
-                Map::of_file(memory.as_fd(), &request).map_err(fail)?
-            }
+            Sharing::Private => Map::anonymous(&request),
+            Sharing::Shared => shared_memory(&request),
         };
-        Ok(Mapping::new(map, protection, self.sharing, true, String::new()))
+        let map = map.map_err(|errno| match huge_page {
+            Some(page) => huge::refused(errno, operation, "", len, page),
+            None => fail(errno),
+        })?;
+        self.settle(Mapping::new(map, protection, self.sharing, true, String::new()), operation)
+    }
+
+    /// Does to a new mapping what mmap(2) does not do.
+    fn settle(&self, mapping: Mapping, operation: &'static str) -> Result<Mapping> {
+        let about = |error: Error| error.about(operation, mapping.object());
+        if let Some(advice) = self.huge_pages.advice() {
+            mapping.madvise(operation, 0, mapping.len(), advice)?;
+            if self.populate {
+                // mmap(2) would have filled it with small pages before it heard the advice.
+                let stores = self.sharing == Sharing::Private || mapping.object().is_empty();
+                let writes = stores && mapping.is_writable();
+                let how = if writes { Advice::PopulateWrite } else { Advice::PopulateRead };
+                mapping.advise(.., how).map_err(about)?;
+            }
+        }
+        if let Some(lock) = self.lock_memory {
+            mapping.lock_memory(.., lock).map_err(about)?;
+        }
+        Ok(mapping)
     }
 
     /// Refuses what no file could satisfy, before one is opened or created.
@@ -278,9 +288,31 @@ impl MapOptions {
             }
             file.reserve(end).map_err(|errno| fail(errno).with_detail(format!("{end} bytes")))?;
         }
-        let map = Map::of_file(file.as_fd(), &self.request(len, self.protection)).map_err(fail)?;
+        let storage = file.storage().map_err(fail)?;
+        let huge_page = self.huge_page_of_file(storage, len, &object)?;
+        let request = Request { huge_page, ..self.request(len, self.protection) };
+        let map = Map::of_file(file.as_fd(), &request).map_err(|errno| match huge_page {
+            Some(page) => huge::refused(errno, "map file", &object, len, page),
+            None => fail(errno),
+        })?;
         let stores_allowed = self.sharing == Sharing::Private || self.needs_writable_file();
-        Ok(Mapping::new(map, self.protection, self.sharing, stores_allowed, object))
+        let mut mapping = Mapping::new(map, self.protection, self.sharing, stores_allowed, object);
+        mapping.persistent = storage == Storage::Device && self.sharing == Sharing::Shared;
+        self.settle(mapping, "map file")
+    }
+
+    /// A file has huge pages because its file system does, and never because a mapping asks for them.
+    fn huge_page_of_file(&self, storage: Storage, len: usize, object: &str) -> Result<Option<usize>> {
+        let asked =
+            self.huge_pages.reserved_size("map file").map_err(|error| error.about("map file", object))?;
+        match storage {
+            Storage::HugePages(page) if asked.is_none_or(|asked| asked == page) => {
+                huge::expect_whole("map file", object, len, page).map(|()| Some(page))
+            }
+            _ if asked.is_none() => Ok(None),
+            _ => Err(Error::new(ErrorKind::InvalidArgument, "map file", object)
+                .with_detail("a file has the pages of its file system: mount a hugetlbfs of that size")),
+        }
     }
 
     fn request(&self, len: usize, protection: Protection) -> Request {
@@ -289,8 +321,19 @@ impl MapOptions {
             len,
             private: self.sharing == Sharing::Private,
             protection: protection.flags(),
-            populate: self.populate,
+            populate: self.populate && self.huge_pages.advice().is_none(),
             no_reserve: self.no_reserve,
+            huge_page: None,
         }
     }
+}
+
+/// Memory that children inherit, as a file without a name.
+fn shared_memory(request: &Request) -> SysResult<Map> {
+    let memory = match request.huge_page {
+        Some(page) => ObjectFile::huge_memfd(c"shmkit-anonymous", page)?,
+        None => ObjectFile::memfd(c"shmkit-anonymous")?,
+    };
+    memory.set_len(request.len as u64)?;
+    Map::of_file(memory.as_fd(), request)
 }

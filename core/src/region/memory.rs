@@ -28,7 +28,7 @@ use crate::protocol::party::{ALL, Party, Slept};
 use crate::protocol::word;
 use crate::segment::{Location, Segment};
 use crate::sys::clock;
-use crate::sys::file::FileId;
+use crate::sys::file::{FileId, Storage};
 use crate::sys::fork;
 use crate::sys::futex::{self, Wake};
 use crate::sys::map::{Map, Request};
@@ -42,6 +42,8 @@ pub(crate) struct Memory {
     data_len: usize,
     /// Opened for reading only, this process is never attached: no lock can be taken.
     writable: bool,
+    /// Whether it is a file on a device.
+    pub persistent: bool,
     attachment: Attachment,
     /// Open handles of all kinds, and those of the region itself: with the last of these, nobody could unlock the guard.
     /// Changed only inside [`fork::exclude`].
@@ -114,6 +116,7 @@ impl Memory {
             Geometry::check(&start[..got], file_len).map_err(|flaw| flaw_error(flaw, operation, &object))?;
         let writable = segment.is_writable();
         let map = map_all(&segment, &geometry, writable, operation)?;
+        let storage = segment.object().storage().map_err(|errno| segment.fail(operation, errno))?;
         let (file, location) = segment.into_parts();
         let file_id = file.id();
         let attachment = Attachment::new(file, location.clone())?;
@@ -124,6 +127,7 @@ impl Memory {
             file_id,
             data_len: 0,
             writable,
+            persistent: storage == Storage::Device,
             attachment,
             handles: AtomicUsize::new(1),
             regions: AtomicUsize::new(1),
@@ -433,7 +437,15 @@ fn map_all(segment: &Segment, geometry: &Geometry, writable: bool, operation: &'
     let protection =
         if writable { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ };
     let len = geometry.total_len().and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX);
-    let request = Request { offset: 0, len, private: false, protection, populate: false, no_reserve: false };
+    let request = Request {
+        offset: 0,
+        len,
+        private: false,
+        protection,
+        populate: false,
+        no_reserve: false,
+        huge_page: None,
+    };
     Map::of_file(segment.as_fd(), &request).map_err(|errno| segment.fail(operation, errno))
 }
 

@@ -15,6 +15,7 @@ mod inspect;
 mod lockable;
 mod memory;
 pub(crate) mod object;
+mod pages;
 
 use std::fmt;
 use std::ops::RangeBounds;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::stat::Mode;
+use nix::sys::statfs::FsType;
 
 use super::SysResult;
 use super::map::from_io;
@@ -18,6 +19,20 @@ use super::map::from_io;
 pub struct FileId {
     device: u64,
     inode: u64,
+}
+
+/// statfs(2), linux/magic.h: nix has no name for it.
+const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+
+/// Where the bytes of an object are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// A file system that outlives the machine's power.
+    Device,
+    /// Memory alone (tmpfs, ramfs): a flush has nowhere to go.
+    Memory,
+    /// Huge pages of this size (hugetlbfs), in memory alone.
+    HugePages(usize),
 }
 
 /// An open object. Closing it spares a descriptor that somebody else closed and reused for another file, as programs
@@ -92,6 +107,30 @@ impl ObjectFile {
         let fd = Errno::result(fd)? as i32;
         // SAFETY: the kernel just gave us this descriptor.
         Self::new(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// As [`ObjectFile::memfd`], of huge pages of this size that were reserved for such use (`MFD_HUGETLB`).
+    pub fn huge_memfd(label: &std::ffi::CStr, page: usize) -> SysResult<ObjectFile> {
+        let flags = libc::MFD_CLOEXEC | libc::MFD_HUGETLB | page.ilog2() << libc::MAP_HUGE_SHIFT;
+        // SAFETY: the label is a C string that outlives the call.
+        let fd = unsafe { libc::syscall(libc::SYS_memfd_create, label.as_ptr(), flags) };
+        let fd = Errno::result(fd)? as i32;
+        // SAFETY: the kernel just gave us this descriptor.
+        Self::new(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// What keeps the bytes.
+    pub fn storage(&self) -> SysResult<Storage> {
+        let stat = nix::sys::statfs::fstatfs(self)?;
+        let kind = stat.filesystem_type();
+        let memory = [nix::sys::statfs::TMPFS_MAGIC, RAMFS_MAGIC];
+        Ok(match kind {
+            nix::sys::statfs::HUGETLBFS_MAGIC => {
+                Storage::HugePages(usize::try_from(stat.block_size()).map_err(|_| Errno::EINVAL)?)
+            }
+            kind if memory.contains(&kind) => Storage::Memory,
+            _ => Storage::Device,
+        })
     }
 
     /// An object that somebody else opened: its descriptor is duplicated.

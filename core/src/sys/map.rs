@@ -13,6 +13,9 @@ use nix::sys::mman::{self, MapFlags, MsFlags, ProtFlags};
 
 use super::SysResult;
 
+/// mlock2(2).
+const MLOCK_ONFAULT: libc::c_uint = 1;
+
 /// The system's page size in bytes.
 pub fn page_size() -> usize {
     static SIZE: OnceLock<usize> = OnceLock::new();
@@ -42,6 +45,8 @@ pub struct Request {
     pub populate: bool,
     /// Reserve no swap space.
     pub no_reserve: bool,
+    /// Size of the pages, where it is not the system's: a huge page that was reserved for such use (hugetlbfs).
+    pub huge_page: Option<usize>,
 }
 
 /// A second address of pages that a [`Map`] has: unmapped when dropped.
@@ -60,6 +65,8 @@ impl Drop for Alias {
 /// A map: unmapped when dropped.
 pub struct Map {
     raw: MmapRaw,
+    /// What protection, flushes and advice are rounded to.
+    page: usize,
 }
 
 impl Map {
@@ -85,7 +92,7 @@ impl Map {
         } else {
             (options.map_raw_read_only(fd), ProtFlags::PROT_READ)
         };
-        let map = Map { raw: from_io(raw)? };
+        let map = Map { raw: from_io(raw)?, page: request.huge_page.unwrap_or_else(page_size) };
         if request.protection != made {
             map.protect(0, request.len, request.protection)?;
         }
@@ -102,7 +109,11 @@ impl Map {
         if request.no_reserve {
             options.no_reserve_swap();
         }
-        let map = Map { raw: from_io(options.map_anon())?.into() };
+        if let Some(huge) = request.huge_page {
+            options.huge(Some(huge.ilog2() as u8));
+        }
+        let raw = from_io(options.map_anon())?.into();
+        let map = Map { raw, page: request.huge_page.unwrap_or_else(page_size) };
         if request.protection != ProtFlags::PROT_READ | ProtFlags::PROT_WRITE {
             map.protect(0, request.len, request.protection)?;
         }
@@ -120,6 +131,12 @@ impl Map {
     #[inline]
     pub fn len(&self) -> usize {
         self.raw.len()
+    }
+
+    /// Bytes of a page of this map.
+    #[inline]
+    pub fn page(&self) -> usize {
+        self.page
     }
 
     /// mprotect(2) on the pages that hold the range.
@@ -142,6 +159,27 @@ impl Map {
         // SAFETY: the pages belong to this map, and the caller lets only advice through that keeps them mapped.
         let status = unsafe { libc::madvise(start.as_ptr().cast(), len, advice) };
         Errno::result(status).map(drop)
+    }
+
+    /// mlock(2) on the pages that hold the range, or with `on_fault` each when it is first touched (`MLOCK_ONFAULT`). By
+    /// number: the C library's function is newer than the oldest one our binaries run on.
+    pub fn lock(&self, offset: usize, len: usize, on_fault: bool) -> SysResult<()> {
+        let (start, len) = self.pages(offset, len);
+        let status = if on_fault {
+            // SAFETY: locking changes neither content nor protection of this map's own pages.
+            unsafe { libc::syscall(libc::SYS_mlock2, start.as_ptr(), len, MLOCK_ONFAULT) }
+        } else {
+            // SAFETY: as above.
+            unsafe { libc::mlock(start.as_ptr().cast(), len) }.into()
+        };
+        Errno::result(status).map(drop)
+    }
+
+    /// munlock(2) on the pages that hold the range.
+    pub fn unlock(&self, offset: usize, len: usize) -> SysResult<()> {
+        let (start, len) = self.pages(offset, len);
+        // SAFETY: the pages belong to this map, and keep content and protection.
+        Errno::result(unsafe { libc::munlock(start.as_ptr().cast(), len) }).map(drop)
     }
 
     /// Puts private zero pages in place of the object. The address range stays taken until the map is dropped, so that a
@@ -180,9 +218,9 @@ impl Map {
     ///   |----base--------|--start···········end---------|
     ///                    ^ returned start               ^ returned end
     /// ```
-    fn pages(&self, offset: usize, len: usize) -> (NonNull<u8>, usize) {
+    pub fn pages(&self, offset: usize, len: usize) -> (NonNull<u8>, usize) {
         debug_assert!(offset + len <= self.len());
-        let page = page_size();
+        let page = self.page;
         let start = self.raw.as_mut_ptr().wrapping_add(offset);
         let slack = start.addr() % page;
         let aligned = start.wrapping_sub(slack);

@@ -9,6 +9,7 @@ pub mod fork;
 pub mod futex;
 pub mod map;
 pub mod ofd;
+pub mod pages;
 pub mod process;
 
 /// The outcome of a system call: a value or an errno.
