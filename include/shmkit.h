@@ -261,32 +261,6 @@ typedef uint32_t shmkit_object_kind_t;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// What the program intends to do with a range (madvise(2)). A hint never changes what the bytes are, except that
-// "don't need" drops private changes.
-enum shmkit_advice_t
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    // No special pattern.
-    SHMKIT_ADVICE_NORMAL = 0,
-    // Reads will jump: no read-ahead.
-    SHMKIT_ADVICE_RANDOM = 1,
-    // Reads will run forward: read far ahead.
-    SHMKIT_ADVICE_SEQUENTIAL = 2,
-    // The range will be needed soon: start reading it.
-    SHMKIT_ADVICE_WILL_NEED = 3,
-    // The range will not be needed soon: pages may go, and private changes to them are lost. Whole pages only.
-    SHMKIT_ADVICE_DONT_NEED = 4,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum shmkit_advice_t shmkit_advice_t;
-#else
-typedef uint32_t shmkit_advice_t;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
 // What the pages of a mapping allow. Ask for the least that does the job.
 enum shmkit_protection_t
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
