@@ -34,13 +34,14 @@ mod region;
 mod segment;
 mod sync;
 mod sys;
+mod sysv;
 mod view;
 
 pub use atomic::AtomicU32;
 pub use error::{Error, ErrorKind, Result};
 pub use mapping::{
-    Advice, Flush, HugePages, MapOptions, Mapping, MemoryLock, MemoryUse, PageCounts, PageFlags, Pages,
-    Protection, Sharing, Usage, View, clear_soft_dirty,
+    Advice, CodeFunction, CodeMemory, CodeOptions, Flush, HugePages, MapOptions, Mapping, MemoryLock,
+    MemoryUse, PageCounts, PageFlags, Pages, Protection, Sharing, Usage, View, clear_soft_dirty,
 };
 pub use protocol::party::Acquired;
 pub use protocol::wait::Wait;
@@ -48,9 +49,13 @@ pub use region::{
     AttachmentStatus, Holder, LockError, LockGuard, LockResult, ObjectStatus, Region, RegionGuard,
     RegionOptions, RegionStatus, Share,
 };
-pub use segment::{Location, Segment, SegmentOptions};
+pub use segment::{Location, Seals, Segment, SegmentOptions};
 pub use sync::{
     Atomic, AtomicValue, Barrier, BarrierPassed, Condvar, Event, EventReset, EventSeen, Mutex, MutexGuard,
     Notified, Permit, ReadGuard, RwLock, Semaphore, SemaphoreKind, SemaphoreOptions, Watched, WriteGuard,
+};
+pub use sysv::{
+    SYSV_PRIVATE, SysvSegment, SysvSegmentOptions, SysvSegmentStatus, SysvSemaphore, SysvSemaphoreOptions,
+    SysvSemaphoreStatus,
 };
 pub use view::{Shared, SharedBytes};

@@ -6,13 +6,18 @@
 //!   backed by storage. There is no moment in which an opener sees a shorter one, and a creator that dies leaves none.
 //! - Opening never creates, truncates or removes. Only [`Segment::unlink`] removes a name, and nothing but that.
 
+mod passing;
+mod seals;
+
 use std::borrow::Cow;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
 use crate::sys::file::{self, ObjectFile};
+
+pub use seals::Seals;
 
 /// Where an object lives: a name makes it a POSIX shared memory object, a path makes it a file.
 ///
@@ -150,8 +155,11 @@ impl SegmentOptions {
         Ok(segment)
     }
 
-    /// The object, complete but for its name.
+    /// The object, complete but for its name. One that is never to have a name is a memfd.
     pub(crate) fn build(&self, operation: &'static str, location: Location, len: u64) -> Result<Segment> {
+        if location == Location::Unnamed {
+            return self.build_unnamed(operation, len);
+        }
         let path = location.path(operation)?;
         check_len(operation, &location, len)?;
         let fail = |errno: nix::errno::Errno| Error::from_errno(errno as i32, operation, location.display());
@@ -166,6 +174,14 @@ impl SegmentOptions {
         let object = ObjectFile::create_unnamed(&path, self.mode, self.group).map_err(fail)?;
         object.reserve(len).map_err(|errno| fail(errno).with_detail(format!("{len} bytes")))?;
         Ok(Segment { object, location, path: Some(path), writable: true })
+    }
+
+    fn build_unnamed(&self, operation: &'static str, len: u64) -> Result<Segment> {
+        let segment = Segment::new_memfd(operation, "shmkit-region", len)?;
+        segment.object.set_mode(self.mode & 0o777).map_err(|errno| segment.fail(operation, errno))?;
+        // Nobody who gets the descriptor may cut the file under those who have it mapped.
+        segment.seal(Seals::SHRINK)?;
+        Ok(segment)
     }
 }
 
@@ -216,14 +232,49 @@ impl Segment {
     }
 
     /// Memory of `len` zeros that only its descriptor names (memfd_create(2)); `label` shows in `/proc/PID/maps`.
+    ///
+    /// It lives as long as somebody has a descriptor of it or has it mapped. Others get it by fork, by inheriting the
+    /// descriptor, or over a socket: [`Segment::send`]. [`Segment::seal`] forbids what must not happen to it.
+    ///
+    /// Errors: `InvalidLength`, `InvalidName` (a zero byte in the label, or more than 249 bytes), `NoSpace`.
     pub fn memfd(label: &str, len: u64) -> Result<Segment> {
-        let operation = "create memfd";
+        Self::new_memfd("create memfd", label, len)
+    }
+
+    fn new_memfd(operation: &'static str, label: &str, len: u64) -> Result<Segment> {
         check_len(operation, &Location::Unnamed, len)?;
         let fail = |errno: nix::errno::Errno| Error::from_errno(errno as i32, operation, label);
-        let c_label = std::ffi::CString::new(label).map_err(|_| fail(nix::errno::Errno::EINVAL))?;
-        let object = ObjectFile::memfd(&c_label).map_err(fail)?;
-        object.reserve(len).map_err(fail)?;
+        let c_label = std::ffi::CString::new(label).ok().filter(|text| text.count_bytes() < 250);
+        let Some(c_label) = c_label else {
+            return Err(Error::new(ErrorKind::InvalidName, operation, label.replace('\0', "\\0"))
+                .with_detail("a label has at most 249 bytes, none of them zero"));
+        };
+        let object = ObjectFile::memfd(&c_label, false).map_err(fail)?;
+        object.reserve(len).map_err(|errno| fail(errno).with_detail(format!("{len} bytes")))?;
         Ok(Segment { object, location: Location::Unnamed, path: None, writable: true })
+    }
+
+    /// The object behind a descriptor that somebody else opened, for example one that was inherited. The descriptor is
+    /// duplicated and stays the caller's. Whether it is writable is what the descriptor says.
+    ///
+    /// Errors: `WrongKind` (no regular file and no memory), `Io` (no such descriptor).
+    pub fn from_fd(fd: impl AsFd) -> Result<Segment> {
+        let operation = "open descriptor";
+        let fail = |errno: nix::errno::Errno| Error::from_errno(errno as i32, operation, "");
+        let object = ObjectFile::duplicate(fd.as_fd()).map_err(fail)?;
+        Self::from_object(object).map_err(fail)
+    }
+
+    fn from_object(object: ObjectFile) -> Result<Segment, nix::errno::Errno> {
+        let writable = object.is_open_for_writing()?;
+        Ok(Segment { object, location: Location::Unnamed, path: None, writable })
+    }
+
+    /// A descriptor of the object for somebody else to keep, close-on-exec.
+    ///
+    /// Errors: `OutOfMemory` (no descriptor is free).
+    pub fn try_clone_fd(&self) -> Result<OwnedFd> {
+        self.object.to_owned_fd().map_err(|errno| self.fail("duplicate descriptor", errno))
     }
 
     /// Removes the name. Processes that have the object open keep it; its memory goes with the last of them.

@@ -9,6 +9,7 @@
 //!   holds that lock for reading.
 
 mod advice;
+mod code;
 mod huge;
 mod options;
 mod pages;
@@ -25,6 +26,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 
 pub use advice::{Advice, MemoryLock};
 pub(crate) use advice::{advise_map, lock_map};
+pub use code::{CodeFunction, CodeMemory, CodeOptions};
 pub use huge::HugePages;
 pub use options::{Flush, MapOptions, Sharing};
 pub(crate) use pages::PageRange;

@@ -13,6 +13,7 @@ use crate::segment::Segment;
 use crate::sys::SysResult;
 use crate::sys::file::{ObjectFile, Storage};
 use crate::sys::map::{Map, Request};
+use crate::sysv::SysvSegment;
 
 /// Who sees what is written.
 #[repr(u32)]
@@ -183,6 +184,10 @@ impl MapOptions {
         if self.needs_writable_file() && !segment.is_writable() {
             return Err(Error::new(ErrorKind::ReadOnly, "map segment", object));
         }
+        if self.needs_writable_file() && segment.is_sealed_against_writing() {
+            return Err(Error::new(ErrorKind::ReadOnly, "map segment", object)
+                .with_detail("it is sealed against writing"));
+        }
         self.map_object(segment.object(), object)
     }
 
@@ -193,6 +198,38 @@ impl MapOptions {
         let file = ObjectFile::duplicate(file.as_fd())
             .map_err(|errno| Error::from_errno(errno as i32, "map file", object.as_str()))?;
         self.map_object(&file, object)
+    }
+
+    /// Attaches a System V segment (shmat(2)), whole: it takes no offset and no other length than its own, and is shared.
+    ///
+    /// Errors: `NotFound` (it was removed), `PermissionDenied`, `OutOfRange` (it is shorter), `InvalidArgument` (what it cannot
+    /// have), `OutOfMemory`.
+    pub fn map_sysv(&self, segment: &SysvSegment) -> Result<Mapping> {
+        let operation = "map System V segment";
+        let object = segment.label();
+        let error = |kind| Error::new(kind, operation, object.as_str());
+        let len = self.len.unwrap_or(segment.len());
+        if len > segment.len() {
+            return Err(error(ErrorKind::OutOfRange).with_detail(format!("{len} bytes of {}", segment.len())));
+        }
+        if len != segment.len()
+            || self.offset != 0
+            || self.create
+            || self.grow
+            || self.sharing == Sharing::Private
+            || self.huge_pages.reserved_size(operation)?.is_some()
+        {
+            return Err(error(ErrorKind::InvalidArgument).with_detail(
+                "a System V segment is mapped whole, shared and as it was made: no offset, create, grow or huge pages",
+            ));
+        }
+        let map =
+            Map::of_sysv(segment.id(), &self.request(len, self.protection)).map_err(|errno| match errno {
+                Errno::EINVAL | Errno::EIDRM => error(ErrorKind::NotFound).with_detail("it was removed"),
+                errno => Error::from_errno(errno as i32, operation, object.as_str()),
+            })?;
+        let stores_allowed = self.protection.allows_write();
+        self.settle(Mapping::new(map, self.protection, Sharing::Shared, stores_allowed, object), operation)
     }
 
     /// Maps memory that no file backs. Shared memory reaches children that are forked later; private memory is the
@@ -332,7 +369,7 @@ impl MapOptions {
 fn shared_memory(request: &Request) -> SysResult<Map> {
     let memory = match request.huge_page {
         Some(page) => ObjectFile::huge_memfd(c"shmkit-anonymous", page)?,
-        None => ObjectFile::memfd(c"shmkit-anonymous")?,
+        None => ObjectFile::memfd(c"shmkit-anonymous", false)?,
     };
     memory.set_len(request.len as u64)?;
     Map::of_file(memory.as_fd(), request)

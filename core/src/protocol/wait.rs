@@ -123,6 +123,52 @@ impl<'a> Sleeper<'a> {
     }
 }
 
+/// Why a wait in the kernel ended without what it waited for.
+#[cfg(not(loom))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The wait's own end.
+    Stopped(Stop),
+    /// The system call failed.
+    Failed(nix::errno::Errno),
+}
+
+/// Waits in system calls that take a time limit themselves and need no slices to find out what happened. `attempt` gets the
+/// longest it may sleep (`None`: for ever) and says what it got; `Ok(None)`: the time passed.
+#[cfg(not(loom))]
+pub(crate) fn in_kernel<T>(
+    wait: &Wait,
+    mut attempt: impl FnMut(Option<Duration>) -> crate::sys::SysResult<Option<T>>,
+) -> Result<T, Ended> {
+    use nix::errno::Errno;
+    loop {
+        let left = match wait.deadline_ns {
+            u64::MAX => None,
+            deadline => {
+                Some(Duration::from_nanos(deadline.saturating_sub(crate::sys::clock::monotonic_ns())))
+            }
+        };
+        // Who wants to be asked is asked as often as by the other waits.
+        let at_most = match wait.unless {
+            Some(_) => Some(left.map_or(Sleeper::LAST, |left| left.min(Sleeper::LAST))),
+            None => left,
+        };
+        let interrupted = match attempt(at_most) {
+            Ok(Some(got)) => return Ok(got),
+            Ok(None) => false,
+            Err(Errno::EINTR) => true,
+            Err(errno) => return Err(Ended::Failed(errno)),
+        };
+        let told = wait.unless.is_some_and(|(stop, context)| stop(context));
+        if told || interrupted && wait.interruptible {
+            return Err(Ended::Stopped(Stop::Interrupted));
+        }
+        if left == Some(Duration::ZERO) {
+            return Err(Ended::Stopped(Stop::Timeout));
+        }
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -150,6 +196,31 @@ mod tests {
         fn wake(&self, _: &AtomicU32, _: i32) -> usize {
             0
         }
+    }
+
+    #[test]
+    fn a_wait_in_the_kernel_ends_by_its_time_its_question_or_an_error() {
+        use nix::errno::Errno;
+        let ended = |wait: &Wait, outcome| in_kernel::<()>(wait, |_| outcome);
+        let over = Wait::timeout(Duration::ZERO);
+        assert_eq!(ended(&over, Ok(None)), Err(Ended::Stopped(Stop::Timeout)));
+        assert_eq!(ended(&over, Ok(Some(()))), Ok(()), "the last look counts");
+        assert_eq!(ended(&over, Err(Errno::EINTR)), Err(Ended::Stopped(Stop::Timeout)));
+        assert_eq!(ended(&Wait::forever(), Err(Errno::EIDRM)), Err(Ended::Failed(Errno::EIDRM)));
+        let told = Wait::forever().unless(|context| context == 7, 7);
+        assert_eq!(ended(&told, Ok(None)), Err(Ended::Stopped(Stop::Interrupted)));
+        let patient = Wait::forever().interruptible();
+        assert_eq!(ended(&patient, Err(Errno::EINTR)), Err(Ended::Stopped(Stop::Interrupted)));
+        let mut limits = Vec::new();
+        let mut turns = 0;
+        let asked = Wait::forever().unless(|_| false, 0);
+        in_kernel(&asked, |limit| {
+            limits.push(limit);
+            turns += 1;
+            Ok((turns == 2).then_some(()))
+        })
+        .unwrap();
+        assert_eq!(limits, [Some(Sleeper::LAST); 2]);
     }
 
     #[test]

@@ -97,7 +97,11 @@ impl Attachment {
         }
         let fail = |errno: Errno| Error::from_errno(errno as i32, operation, self.location.display());
         let name = self.location.path(operation).ok();
-        let description = self.object.read().reopen(name.as_deref()).map_err(fail)?;
+        let description = self.object.read().reopen(name.as_deref()).map_err(|errno| match name {
+            Some(_) => fail(errno),
+            None => Error::new(ErrorKind::Unsupported, operation, "")
+                .with_detail(format!("a region without a name is opened anew through /proc: {errno}")),
+        })?;
         let token = Token::of_file(description.as_fd()).map_err(fail)?;
         let taken = take_slot(slots, &description).map_err(fail).and_then(|taken| {
             taken.ok_or_else(|| {
@@ -162,6 +166,12 @@ impl Attachment {
         drop(object);
         self.reopen();
         true
+    }
+
+    /// A second descriptor of the object; ESTALE when somebody closed ours.
+    pub fn clone_fd(&self) -> std::result::Result<std::os::fd::OwnedFd, Errno> {
+        let object = self.object.read();
+        if object.is_intact() { object.to_owned_fd() } else { Err(Errno::ESTALE) }
     }
 
     /// Somebody closed our descriptor, and maybe reused its number: find the object again.

@@ -228,6 +228,11 @@ impl Memory {
         Ok(header)
     }
 
+    /// A descriptor of the object for somebody else.
+    pub fn clone_fd(&self, operation: &'static str) -> Result<std::os::fd::OwnedFd> {
+        self.attachment.clone_fd().map_err(|errno| self.system_error(errno, operation))
+    }
+
     /// Whether the kernel says that somebody is attached under this slot.
     pub fn is_slot_live(&self, index: u32) -> bool {
         self.attachment.is_locked(index)

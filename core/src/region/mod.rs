@@ -97,6 +97,12 @@ impl RegionOptions {
         self.create_at(location.into(), len)
     }
 
+    /// Creates a region without a name, on a memfd: only its descriptor leads to it. It goes with the last who has one, or
+    /// has it open. A forked child keeps it; others get it through [`Region::try_clone_fd`] and [`Region::from_fd`].
+    pub fn create_unnamed(&self, len: u64) -> Result<Region> {
+        self.create_at(Location::Unnamed, len)
+    }
+
     /// Opens the region of this name, or creates it. Of several at once, one creates and all get its region.
     ///
     /// Errors: `SizeMismatch` when it exists with another length; those of [`Region::open`] and
@@ -135,7 +141,9 @@ impl RegionOptions {
             planned.and_then(|plan| Some((plan, plan.total_len()?))).filter(|_| len > 0)
         else {
             // The name first: whoever gets both wrong wants to hear of the name.
-            location.path(operation)?;
+            if location != Location::Unnamed {
+                location.path(operation)?;
+            }
             return error(
                 ErrorKind::InvalidLength,
                 format!("{len} bytes and an arena of {}", self.arena_len),
@@ -201,6 +209,39 @@ impl Region {
     /// Opens the region of this name, or creates it: [`RegionOptions::open_or_create`].
     pub fn open_or_create(location: impl Into<Location>, len: u64) -> Result<Region> {
         RegionOptions::new().open_or_create(location, len)
+    }
+
+    /// Creates a region without a name: [`RegionOptions::create_unnamed`].
+    pub fn create_unnamed(len: u64) -> Result<Region> {
+        RegionOptions::new().create_unnamed(len)
+    }
+
+    /// Opens the region behind a descriptor, for example one that was inherited or received over a socket
+    /// ([`crate::Segment::receive`]). The descriptor stays the caller's; one that was opened for reading gives a region for
+    /// reading.
+    ///
+    /// Errors: as [`Region::open`]; `Unsupported` when `/proc` is not mounted, through which the object is opened anew.
+    ///
+    /// ```
+    /// use shmkit::Region;
+    ///
+    /// let region = Region::create_unnamed(4096)?;
+    /// let fd = region.try_clone_fd()?; // for a child to inherit, or for another process to receive
+    /// let same = Region::from_fd(&fd)?;
+    /// assert_eq!(same.id(), region.id());
+    /// # Ok::<(), shmkit::Error>(())
+    /// ```
+    pub fn from_fd(fd: impl std::os::fd::AsFd) -> Result<Region> {
+        Self::from_segment(Segment::from_fd(fd)?, "open region")
+    }
+
+    /// A descriptor of the region for somebody else, close-on-exec.
+    ///
+    /// Errors: `Closed`, `OutOfMemory` (no descriptor is free).
+    pub fn try_clone_fd(&self) -> Result<std::os::fd::OwnedFd> {
+        let operation = "duplicate descriptor";
+        self.expect_open(operation)?;
+        self.memory.clone_fd(operation)
     }
 
     /// Removes a region's name. Processes that have it open keep it; its memory goes with the last of them.

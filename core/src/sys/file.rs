@@ -97,26 +97,49 @@ impl ObjectFile {
         Ok(created)
     }
 
-    /// Memory with a descriptor and no name (memfd_create(2)). Called by number: the C library's function is newer than
-    /// the oldest one our binaries run on.
-    pub fn memfd(label: &std::ffi::CStr) -> SysResult<ObjectFile> {
-        // SAFETY: the label is a C string that outlives the call.
-        let fd = unsafe {
-            libc::syscall(libc::SYS_memfd_create, label.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING)
-        };
-        let fd = Errno::result(fd)? as i32;
-        // SAFETY: the kernel just gave us this descriptor.
-        Self::new(unsafe { OwnedFd::from_raw_fd(fd) })
+    /// Memory with a descriptor and no name (memfd_create(2)), which can be sealed. Nothing in it can be executed unless
+    /// `executable` says so; a kernel that does not know the difference yet (before 6.3) is not told of it.
+    pub fn memfd(label: &std::ffi::CStr, executable: bool) -> SysResult<ObjectFile> {
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+        let execution = if executable { libc::MFD_EXEC } else { libc::MFD_NOEXEC_SEAL };
+        let fd = memfd_create(label, flags | execution).or_else(|errno| match errno {
+            Errno::EINVAL => memfd_create(label, flags),
+            errno => Err(errno),
+        });
+        Self::new(fd?)
+    }
+
+    /// Forbids for ever what the `F_SEAL_` bits say (fcntl(2), `F_ADD_SEALS`).
+    pub fn add_seals(&self, seals: i32) -> SysResult<()> {
+        let seals = nix::fcntl::SealFlag::from_bits_retain(seals);
+        nix::fcntl::fcntl(self, nix::fcntl::FcntlArg::F_ADD_SEALS(seals)).map(drop)
+    }
+
+    /// The `F_SEAL_` bits that are set; EINVAL for what cannot have any.
+    pub fn seals(&self) -> SysResult<i32> {
+        nix::fcntl::fcntl(self, nix::fcntl::FcntlArg::F_GET_SEALS)
+    }
+
+    /// Whether the descriptor was opened for reading and writing, as a shared mapping that stores needs.
+    pub fn is_open_for_writing(&self) -> SysResult<bool> {
+        let flags = nix::fcntl::fcntl(self, nix::fcntl::FcntlArg::F_GETFL)?;
+        Ok(flags & libc::O_ACCMODE == libc::O_RDWR)
+    }
+
+    /// Sets the permission bits.
+    pub fn set_mode(&self, mode: u32) -> SysResult<()> {
+        nix::sys::stat::fchmod(self, Mode::from_bits_truncate(mode))
+    }
+
+    /// A second descriptor of the same open file description, for somebody else to keep.
+    pub fn to_owned_fd(&self) -> SysResult<OwnedFd> {
+        from_io(self.file.as_fd().try_clone_to_owned())
     }
 
     /// As [`ObjectFile::memfd`], of huge pages of this size that were reserved for such use (`MFD_HUGETLB`).
     pub fn huge_memfd(label: &std::ffi::CStr, page: usize) -> SysResult<ObjectFile> {
         let flags = libc::MFD_CLOEXEC | libc::MFD_HUGETLB | page.ilog2() << libc::MAP_HUGE_SHIFT;
-        // SAFETY: the label is a C string that outlives the call.
-        let fd = unsafe { libc::syscall(libc::SYS_memfd_create, label.as_ptr(), flags) };
-        let fd = Errno::result(fd)? as i32;
-        // SAFETY: the kernel just gave us this descriptor.
-        Self::new(unsafe { OwnedFd::from_raw_fd(fd) })
+        Self::new(memfd_create(label, flags)?)
     }
 
     /// What keeps the bytes.
@@ -136,6 +159,11 @@ impl ObjectFile {
     /// An object that somebody else opened: its descriptor is duplicated.
     pub fn duplicate(fd: BorrowedFd<'_>) -> SysResult<ObjectFile> {
         Self::new(from_io(fd.try_clone_to_owned())?)
+    }
+
+    /// An object whose descriptor came from elsewhere and is ours now.
+    pub fn received(fd: OwnedFd) -> SysResult<ObjectFile> {
+        Self::new(fd)
     }
 
     /// Gives an unnamed object its name; fails with EEXIST when the name is taken.
@@ -221,6 +249,15 @@ impl ObjectFile {
     fn proc_path(&self) -> Vec<u8> {
         format!("/proc/self/fd/{}", self.file.as_raw_fd()).into_bytes()
     }
+}
+
+/// Called by number: the C library's function is newer than the oldest one our binaries run on.
+fn memfd_create(label: &std::ffi::CStr, flags: u32) -> SysResult<OwnedFd> {
+    // SAFETY: the label is a C string that outlives the call.
+    let fd = unsafe { libc::syscall(libc::SYS_memfd_create, label.as_ptr(), flags) };
+    let fd = Errno::result(fd)? as i32;
+    // SAFETY: the kernel just gave us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// The directory that holds `path`.

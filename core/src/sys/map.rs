@@ -99,6 +99,45 @@ impl Map {
         Ok(map)
     }
 
+    /// Attaches a System V segment of `request.len` bytes over pages of our own (shmat(2), `SHM_REMAP`): so it is unmapped
+    /// like any other map, which detaches it. EINVAL when the segment has another length.
+    pub fn of_sysv(id: i32, request: &Request) -> SysResult<Map> {
+        let mut options = MmapOptions::new();
+        options.len(request.len).no_reserve_swap();
+        let map = Map { raw: from_io(options.map_anon())?.into(), page: page_size() };
+        let writable = request.protection.contains(ProtFlags::PROT_WRITE);
+        let flags = if writable { 0 } else { libc::SHM_RDONLY };
+        let attach = |address: *mut u8, flags| {
+            // SAFETY: the address is null, or that of this map's own pages, as many as the segment has.
+            let attached = unsafe { libc::shmat(id, address.cast(), flags) };
+            if attached.addr() == usize::MAX { Err(Errno::last()) } else { Ok(attached) }
+        };
+        // Ids are used again. What is attached keeps its id and its length, so only now it is known what this one is, and
+        // that it covers nothing beyond our pages.
+        let first = attach(std::ptr::null_mut(), flags)?;
+        let attached = match super::sysv::segment_stat(id) {
+            Ok(stat) if stat.shm_segsz == request.len => {
+                attach(map.raw.as_mut_ptr(), flags | libc::SHM_REMAP).map(drop)
+            }
+            Ok(_) => Err(Errno::EINVAL),
+            Err(errno) => Err(errno),
+        };
+        // SAFETY: attached above, and nobody else knows of it.
+        unsafe { libc::shmdt(first) };
+        attached?;
+        if request.populate {
+            for offset in (0..request.len).step_by(page_size()) {
+                // SAFETY: a byte of the segment, which is mapped readable; nobody can take a System V segment's memory away.
+                unsafe { map.raw.as_ptr().add(offset).read_volatile() };
+            }
+        }
+        let made = if writable { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ };
+        if request.protection != made {
+            map.protect(0, request.len, request.protection)?;
+        }
+        Ok(map)
+    }
+
     /// Maps private memory that no file backs.
     pub fn anonymous(request: &Request) -> SysResult<Map> {
         let mut options = MmapOptions::new();

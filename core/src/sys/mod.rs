@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "system calls and the memory they hand out")]
 
 pub mod clock;
+pub mod code;
 pub mod file;
 pub mod fork;
 pub mod futex;
@@ -11,6 +12,8 @@ pub mod map;
 pub mod ofd;
 pub mod pages;
 pub mod process;
+pub mod socket;
+pub mod sysv;
 
 /// The outcome of a system call: a value or an errno.
 pub type SysResult<T> = std::result::Result<T, nix::errno::Errno>;
