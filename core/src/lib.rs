@@ -13,6 +13,7 @@
 //! - **Attachment**: one process's live membership of a region. The kernel knows when it ends.
 //! - **Guard** ([`Region::lock`]): the region's lock. Its owner is a process; an owner's death is reported to the next.
 //! - **View** ([`View`]): bytes that stay where they are while it lives.
+//! - **Window cache** ([`WindowCache`]): a file larger than one wants mapped, through windows that are used again.
 //!
 //! # Rules
 //!
@@ -36,6 +37,7 @@ mod sync;
 mod sys;
 mod sysv;
 mod view;
+mod windows;
 
 pub use atomic::AtomicU32;
 pub use error::{Error, ErrorKind, Result};
@@ -59,3 +61,4 @@ pub use sysv::{
     SysvSemaphoreStatus,
 };
 pub use view::{Shared, SharedBytes};
+pub use windows::{WindowCache, WindowOptions, WindowStats, WindowView};

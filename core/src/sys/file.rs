@@ -236,6 +236,16 @@ impl ObjectFile {
         from_io(self.file.read_at(into, offset))
     }
 
+    /// As [`ObjectFile::read_at`], all of it.
+    pub fn read_exact_at(&self, offset: u64, into: &mut [u8]) -> SysResult<()> {
+        from_io(self.file.read_exact_at(into, offset))
+    }
+
+    /// Writes without mapping.
+    pub fn write_all_at(&self, offset: u64, from: &[u8]) -> SysResult<()> {
+        from_io(self.file.write_all_at(from, offset))
+    }
+
     /// Sets the length without reserving storage: for memory whose pages come when they are touched.
     pub fn set_len(&self, len: u64) -> SysResult<()> {
         from_io(self.file.set_len(len))
@@ -244,6 +254,23 @@ impl ObjectFile {
     /// Carries the file's bytes to the disk.
     pub fn sync(&self) -> SysResult<()> {
         from_io(self.file.sync_all())
+    }
+
+    /// Carries the file's bytes to the disk, and of its metadata what is needed to read them.
+    pub fn sync_data(&self) -> SysResult<()> {
+        from_io(self.file.sync_data())
+    }
+
+    /// Starts carrying the file's bytes to the disk (sync_file_range(2)), where there is one.
+    pub fn start_writing(&self) -> SysResult<()> {
+        // SAFETY: the call takes a descriptor and numbers.
+        let status =
+            unsafe { libc::sync_file_range(self.file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+        match Errno::result(status) {
+            // A file system without write-back has nothing to start.
+            Err(Errno::EINVAL | Errno::ESPIPE | Errno::ENOSYS) => Ok(()),
+            started => started.map(drop),
+        }
     }
 
     fn proc_path(&self) -> Vec<u8> {

@@ -3,6 +3,7 @@
 //! This is, with `view` and the few casts in `region`, where `unsafe` lives.
 #![allow(unsafe_code, reason = "system calls and the memory they hand out")]
 
+pub mod arena;
 pub mod clock;
 pub mod code;
 pub mod file;

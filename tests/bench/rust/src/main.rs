@@ -7,6 +7,7 @@ mod copy;
 mod lock;
 mod processes;
 mod sync;
+mod windows;
 
 use std::time::Instant;
 
@@ -63,5 +64,8 @@ fn main() {
     }
     if wanted("copy") {
         copy::run();
+    }
+    if wanted("windows") {
+        windows::run();
     }
 }
