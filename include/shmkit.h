@@ -261,6 +261,93 @@ typedef uint32_t shmkit_object_kind_t;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What the program intends to do with a range (madvise(2)). Most are hints; those that change bytes say so.
+//
+// The numbers are the `MADV_` numbers of Linux. An older kernel, or memory of another kind, answers `Unsupported`.
+enum shmkit_advice_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // No special pattern.
+    SHMKIT_ADVICE_NORMAL = 0,
+    // Reads will jump: no read-ahead.
+    SHMKIT_ADVICE_RANDOM = 1,
+    // Reads will run forward: read far ahead.
+    SHMKIT_ADVICE_SEQUENTIAL = 2,
+    // The range will be needed soon: start reading it.
+    SHMKIT_ADVICE_WILL_NEED = 3,
+    // The range will not be needed soon: pages may go, and private changes to them are lost. Whole pages only.
+    SHMKIT_ADVICE_DONT_NEED = 4,
+    // The content is worthless: pages may go when memory is short, and then read zeros. Private memory, whole pages only.
+    SHMKIT_ADVICE_FREE = 8,
+    // Gives the storage behind the range back: it reads zeros, here and in the file. Writable shared maps, whole pages only.
+    SHMKIT_ADVICE_REMOVE = 9,
+    // Pages with the same content may become one (private memory).
+    SHMKIT_ADVICE_MERGEABLE = 12,
+    // Takes `Mergeable` back.
+    SHMKIT_ADVICE_UNMERGEABLE = 13,
+    // Huge pages are welcome.
+    SHMKIT_ADVICE_HUGE_PAGE = 14,
+    // No huge pages.
+    SHMKIT_ADVICE_NO_HUGE_PAGE = 15,
+    // Leave the range out of core dumps.
+    SHMKIT_ADVICE_DONT_DUMP = 16,
+    // Takes `DontDump` back.
+    SHMKIT_ADVICE_DO_DUMP = 17,
+    // A forked child finds zeros (private memory, whole pages only).
+    SHMKIT_ADVICE_WIPE_ON_FORK = 18,
+    // Takes `WipeOnFork` back.
+    SHMKIT_ADVICE_KEEP_ON_FORK = 19,
+    // The first to go when memory is short.
+    SHMKIT_ADVICE_COLD = 20,
+    // Write the pages out and let them go, now.
+    SHMKIT_ADVICE_PAGE_OUT = 21,
+    // Fault all pages in for reading, now. Fails where one cannot be read.
+    SHMKIT_ADVICE_POPULATE_READ = 22,
+    // Fault all pages in for writing, now. Fails where one cannot be written.
+    SHMKIT_ADVICE_POPULATE_WRITE = 23,
+    // As `DontNeed`, also for pages that are locked in memory.
+    SHMKIT_ADVICE_DONT_NEED_LOCKED = 24,
+    // Make huge pages of the small ones, now.
+    SHMKIT_ADVICE_COLLAPSE = 25,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shmkit_advice_t shmkit_advice_t;
+#else
+typedef uint32_t shmkit_advice_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Which pages a mapping is made of.
+enum shmkit_huge_pages_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // As the system decides: `/sys/kernel/mm/transparent_hugepage`. The default.
+    SHMKIT_HUGE_PAGES_AS_SYSTEM = 0,
+    // Huge where the kernel can, by advice (`MADV_HUGEPAGE`): private memory, and files of file systems that have them.
+    SHMKIT_HUGE_PAGES_TRANSPARENT = 1,
+    // Never huge (`MADV_NOHUGEPAGE`).
+    SHMKIT_HUGE_PAGES_NEVER = 2,
+    // Of those that the system reserved (`/proc/sys/vm/nr_hugepages`), in its default size. Memory without a file only,
+    // in whole huge pages.
+    SHMKIT_HUGE_PAGES_RESERVED = 3,
+    // As `Reserved`, of 2 MiB: the number is the logarithm of the size.
+    SHMKIT_HUGE_PAGES_RESERVED_2MIB = 21,
+    // As `Reserved`, of 1 GiB.
+    SHMKIT_HUGE_PAGES_RESERVED_1GIB = 30,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shmkit_huge_pages_t shmkit_huge_pages_t;
+#else
+typedef uint32_t shmkit_huge_pages_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // What the pages of a mapping allow. Ask for the least that does the job.
 enum shmkit_protection_t
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Where the things that C sees are declared; the modules of a crate's `lib.rs` are followed.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 9] = [
     "core/src/error.rs",
     "core/src/layout.rs",
+    "core/src/mapping/advice.rs",
+    "core/src/mapping/huge.rs",
     "core/src/mapping/options.rs",
     "core/src/mapping/protection.rs",
     "core/src/sync/event.rs",
@@ -77,6 +79,8 @@ fn polish(text: &str) -> String {
     let text = text
         .replace("SHMKIT_STATUS_T_", "SHMKIT_")
         .replace("_T_", "_")
+        .replace("RESERVED2_MIB", "RESERVED_2MIB")
+        .replace("RESERVED1_GIB", "RESERVED_1GIB")
         .replace("[`", "`")
         .replace("`]", "`")
         .replace("`crate::", "`");

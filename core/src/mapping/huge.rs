@@ -24,9 +24,9 @@ pub enum HugePages {
     /// in whole huge pages.
     Reserved = 3,
     /// As `Reserved`, of 2 MiB: the number is the logarithm of the size.
-    Reserved2MiB = 21,
+    Reserved2Mib = 21,
     /// As `Reserved`, of 1 GiB.
-    Reserved1GiB = 30,
+    Reserved1Gib = 30,
 }
 
 impl HugePages {
@@ -36,8 +36,8 @@ impl HugePages {
         HugePages::Transparent,
         HugePages::Never,
         HugePages::Reserved,
-        HugePages::Reserved2MiB,
-        HugePages::Reserved1GiB,
+        HugePages::Reserved2Mib,
+        HugePages::Reserved1Gib,
     ];
 
     /// The choice with this number, as it crosses the C ABI.
@@ -60,7 +60,7 @@ impl HugePages {
         let size = match self {
             HugePages::AsSystem | HugePages::Transparent | HugePages::Never => return Ok(None),
             HugePages::Reserved => pages::default_huge_page(),
-            HugePages::Reserved2MiB | HugePages::Reserved1GiB => Some(1 << self as u32),
+            HugePages::Reserved2Mib | HugePages::Reserved1Gib => Some(1 << self as u32),
         };
         match size.filter(|&size| HugePool::of(size).is_some()) {
             Some(size) => Ok(Some(size)),
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn files_have_the_pages_of_their_file_system() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let options = MapOptions::new().grow(true).len(1 << 21).huge_pages(HugePages::Reserved2MiB);
+        let options = MapOptions::new().grow(true).len(1 << 21).huge_pages(HugePages::Reserved2Mib);
         let error = options.map_path(file.path()).unwrap_err();
         assert!([ErrorKind::InvalidArgument, ErrorKind::Unsupported].contains(&error.kind()), "{error}");
         assert_eq!(error.object(), file.path().display().to_string());
