@@ -138,6 +138,36 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
+    /// Makes sure that there is a place for a result, and then stores it there.
+    ///
+    /// # Safety
+    /// `place` is null or a place for a `T`.
+    pub unsafe fn store<T>(&self, place: *mut T, make: impl FnOnce() -> Result<T>) -> Result<()> {
+        if place.is_null() {
+            return Err(self.refuse("the place for the result is NULL"));
+        }
+        let value = make()?;
+        // SAFETY: not null, and the caller's promise.
+        unsafe { place.write(value) };
+        Ok(())
+    }
+
+    /// The caller's place for a struct that begins with its size, which must be the one of this version.
+    ///
+    /// # Safety
+    /// `place` is null, or leads to a `T` whose size is set.
+    pub unsafe fn report<T>(&self, place: *mut T) -> Result<*mut T> {
+        if place.is_null() {
+            return Err(self.refuse("the place for the result is NULL"));
+        }
+        // SAFETY: not null, and the size is the first field.
+        let size = unsafe { place.cast::<usize>().read() };
+        if size < size_of::<T>() {
+            return Err(self.refuse(format!("the result has size {size}: set it to its sizeof")));
+        }
+        Ok(place)
+    }
+
     /// The caller's bytes to read from.
     ///
     /// # Safety

@@ -10,6 +10,7 @@
 mod atomic;
 mod barrier;
 mod boundary;
+mod code;
 mod condvar;
 mod error;
 mod event;
@@ -22,8 +23,11 @@ mod options;
 mod region;
 mod region_options;
 mod rwlock;
+mod segment;
 mod semaphore;
 mod status;
+mod sysv_segment;
+mod sysv_semaphore;
 mod wait;
 
 /// As a time limit in nanoseconds: wait as long as it takes.

@@ -19,7 +19,7 @@ pub struct MappingHandle {
 }
 
 impl MappingHandle {
-    fn into_raw(mapping: Mapping) -> *mut MappingHandle {
+    pub(crate) fn into_raw(mapping: Mapping) -> *mut MappingHandle {
         let object = CString::new(mapping.object()).unwrap_or_default();
         Box::into_raw(Box::new(MappingHandle { mapping, object }))
     }

@@ -1,6 +1,6 @@
 //! `shmkit_region_*`: the region and its bytes; `guard.rs` has its lock.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::null_mut;
 
 use core_crate::{Flush, Region};
@@ -109,6 +109,81 @@ pub unsafe extern "C" fn shmkit_region_open_or_create(
             let location = call.location(name, choices.is_path())?;
             out.write(RegionHandle::into_raw(choices.for_creation(&call)?.open_or_create(location, len)?));
             Ok(())
+        })
+    }
+}
+
+/// Creates a region of `len` zeroed user bytes that has no name: only its descriptor leads to it (memfd_create(2)). A forked
+/// child keeps it; for others, shmkit_region_fd gives a descriptor.
+///
+/// `options` may be NULL. On success `*out` is a handle for shmkit_region_free, else NULL.
+/// Fails with INVALID_LENGTH, INVALID_ARGUMENT (SHMKIT_REGION_PATH), NO_SPACE, OUT_OF_MEMORY, UNSUPPORTED (/proc is not
+/// mounted).
+///
+/// # Safety
+/// All pointers are null or valid for what they are declared as.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmkit_region_create_unnamed(
+    len: u64,
+    options: *const RegionChoices,
+    out: *mut *mut RegionHandle,
+    error: *mut Details,
+) -> Status {
+    // SAFETY: the caller's promises, handed on.
+    unsafe {
+        attempt(error, || {
+            let call = Call { operation: "create region", object: c"" };
+            call.clear(out)?;
+            let choices = RegionChoices::load(options, &call)?;
+            if choices.is_path() {
+                return Err(call.refuse("what has no name has no path"));
+            }
+            out.write(RegionHandle::into_raw(choices.for_creation(&call)?.create_unnamed(len)?));
+            Ok(())
+        })
+    }
+}
+
+/// Opens the region behind a descriptor, for example an inherited or received one. It stays yours and may be closed
+/// afterwards; one that was opened for reading gives a region for reading. Otherwise as shmkit_region_open.
+///
+/// # Safety
+/// `fd` is not closed by another thread meanwhile; `out` and `error` are null or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmkit_region_from_fd(
+    fd: c_int,
+    out: *mut *mut RegionHandle,
+    error: *mut Details,
+) -> Status {
+    // SAFETY: the caller's promises, handed on.
+    unsafe {
+        attempt(error, || {
+            let call = Call { operation: "open region", object: c"" };
+            call.clear(out)?;
+            out.write(RegionHandle::into_raw(Region::from_fd(call.descriptor(fd)?)?));
+            Ok(())
+        })
+    }
+}
+
+/// Stores a new descriptor of the region to `*fd`, for another process to inherit or receive; it is yours to close, and
+/// close-on-exec. Fails with CLOSED, OUT_OF_MEMORY (no descriptor is free); `*fd` is unchanged then.
+///
+/// # Safety
+/// `region` is null or a handle; `fd` and `error` are null or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmkit_region_fd(
+    region: *const RegionHandle,
+    fd: *mut c_int,
+    error: *mut Details,
+) -> Status {
+    // SAFETY: the caller's promises, handed on.
+    unsafe {
+        attempt(error, || {
+            let handle = borrow(region, "duplicate descriptor")?;
+            crate::segment::give_descriptor(&handle.call("duplicate descriptor"), fd, || {
+                handle.region.try_clone_fd()
+            })
         })
     }
 }
