@@ -33,6 +33,9 @@ extern const struct test condvar_tests[];
 extern const struct test event_tests[];
 extern const struct test barrier_tests[];
 extern const struct test atomic_tests[];
+extern const struct test segment_tests[];
+extern const struct test sysv_tests[];
+extern const struct test code_tests[];
 
 // Where calls leave their reasons; emptied before each EXPECT.
 extern shmkit_error_t error;
