@@ -38,6 +38,10 @@
 #define SHMKIT_REGION_OPTIONS_INIT { sizeof(shmkit_region_options_t), 0, 0, 0, 0, 0 }
 #define SHMKIT_MAP_OPTIONS_INIT { sizeof(shmkit_map_options_t), 0, SHMKIT_PROTECTION_READ, 0, 0, 0, 0 }
 #define SHMKIT_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_semaphore_options_t), 0, 0, SHMKIT_SEMAPHORE_KIND_SIGNALLING, 0 }
+#define SHMKIT_SEGMENT_OPTIONS_INIT { sizeof(shmkit_segment_options_t), 0, 0, 0, 0 }
+#define SHMKIT_SYSV_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_sysv_semaphore_options_t), 0, 0, 0, 0 }
+#define SHMKIT_SYSV_SEGMENT_STATUS_INIT { sizeof(shmkit_sysv_segment_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_SYSV_SEMAPHORE_STATUS_INIT { sizeof(shmkit_sysv_semaphore_status_t), 0, 0, 0, 0, 0, 0 }
 
 // The version of the byte format that processes share: any change of it is a new version.
 #define SHMKIT_LAYOUT_VERSION 1
@@ -109,6 +113,15 @@
 // Also drop cached copies of the range that differ from the file (MS_INVALIDATE).
 #define SHMKIT_FLUSH_INVALIDATE (1 << 1)
 
+// Map the memory twice, once for writing and once for executing, so that code can be changed while it is in use.
+#define SHMKIT_CODE_PATCHABLE (1 << 0)
+
+// Allow pages that can be written and executed at one address. Many systems refuse it, and with reason.
+#define SHMKIT_CODE_ALLOW_WX (1 << 1)
+
+// The most arguments that shmkit_code_call takes.
+#define SHMKIT_CODE_MAX_ARGUMENTS 6
+
 // Create the file when it is missing, and make it long enough. Never truncates one that exists.
 #define SHMKIT_MAP_CREATE (1 << 0)
 
@@ -138,6 +151,40 @@
 
 // A new region has no room for named objects; `arena_len` is 0.
 #define SHMKIT_REGION_NO_ARENA (1 << 3)
+
+// The name is a file path.
+#define SHMKIT_SEGMENT_PATH (1 << 0)
+
+// Open for reading only.
+#define SHMKIT_SEGMENT_READ_ONLY (1 << 1)
+
+// `group` is set.
+#define SHMKIT_SEGMENT_GROUP (1 << 2)
+
+// No more seals can be added (F_SEAL_SEAL).
+#define SHMKIT_SEAL_SEAL 1
+
+// It never becomes shorter: a mapping of it can be touched without a check (F_SEAL_SHRINK).
+#define SHMKIT_SEAL_SHRINK 2
+
+// It never becomes longer (F_SEAL_GROW).
+#define SHMKIT_SEAL_GROW 4
+
+// Its bytes never change (F_SEAL_WRITE).
+#define SHMKIT_SEAL_WRITE 8
+
+// Its bytes change only through the writable mappings that exist already (F_SEAL_FUTURE_WRITE).
+#define SHMKIT_SEAL_FUTURE_WRITE 16
+
+// Its permission to be executed never changes (F_SEAL_EXEC).
+#define SHMKIT_SEAL_EXEC 32
+
+// The key of what has none (IPC_PRIVATE): only its id leads to it.
+#define SHMKIT_SYSV_PRIVATE 0
+
+// What a process took does not come back when it ends, and what it gave is not taken back (no SEM_UNDO): for signals, where
+// one process only gives and another only takes.
+#define SHMKIT_SYSV_NO_UNDO (1 << 0)
 
 // What went wrong, as a stable number.
 //
@@ -413,6 +460,9 @@ typedef struct shmkit_atomic_t shmkit_atomic_t;
 // A barrier in a region.
 typedef struct shmkit_barrier_t shmkit_barrier_t;
 
+// Memory that machine code is written to and run from.
+typedef struct shmkit_code_t shmkit_code_t;
+
 // A condition variable in a region.
 typedef struct shmkit_condvar_t shmkit_condvar_t;
 
@@ -431,8 +481,17 @@ typedef struct shmkit_region_t shmkit_region_t;
 // A reader–writer lock in a region.
 typedef struct shmkit_rwlock_t shmkit_rwlock_t;
 
+// An open object that can be mapped: a POSIX shared memory object, a file, or a memfd.
+typedef struct shmkit_segment_t shmkit_segment_t;
+
 // A counting semaphore in a region.
 typedef struct shmkit_semaphore_t shmkit_semaphore_t;
+
+// A System V shared memory segment: an id.
+typedef struct shmkit_sysv_segment_t shmkit_sysv_segment_t;
+
+// One semaphore of a System V set.
+typedef struct shmkit_sysv_semaphore_t shmkit_sysv_semaphore_t;
 
 // What was tried, on what, and why it failed. Yours: the library only writes into it, during a call that fails.
 //
@@ -488,6 +547,21 @@ typedef struct {
     uint64_t arena_len;
 } shmkit_region_options_t;
 
+// How to make or open a segment. NULL in its place, SHMKIT_SEGMENT_OPTIONS_INIT, and all zeros but the size mean the same:
+// the defaults.
+typedef struct {
+    // sizeof(shmkit_segment_options_t).
+    size_t size;
+    // SHMKIT_SEGMENT_PATH and the others.
+    uint32_t flags;
+    // Permission bits of a new segment, exactly: the umask does not apply. 0: 0600.
+    uint32_t mode;
+    // Group id of a new segment, with SHMKIT_SEGMENT_GROUP.
+    uint32_t group;
+    // 0.
+    uint32_t reserved;
+} shmkit_segment_options_t;
+
 // How a semaphore is created; who opens one that exists must ask for the same. NULL in its place means all zeros.
 typedef struct {
     // sizeof(shmkit_semaphore_options_t).
@@ -501,6 +575,65 @@ typedef struct {
     // 0.
     uint32_t reserved;
 } shmkit_semaphore_options_t;
+
+// What the kernel knows of a segment. Yours: set `size` before the call.
+typedef struct {
+    // sizeof(shmkit_sysv_segment_status_t).
+    size_t size;
+    // Number of bytes.
+    uint64_t len;
+    // How many mappings there are, in all processes.
+    uint64_t attached;
+    // Key; SHMKIT_SYSV_PRIVATE for none, also once it was removed.
+    int32_t key;
+    // Permission bits.
+    uint32_t mode;
+    // User id of the owner.
+    uint32_t owner;
+    // Group id of the owner.
+    uint32_t group;
+    // Process that created it.
+    int32_t creator_pid;
+    // Process that attached or detached last; 0 for none yet.
+    int32_t last_pid;
+    // 1 when it was removed, and goes with its last mapping.
+    uint32_t removed;
+    // 0.
+    uint32_t reserved;
+} shmkit_sysv_segment_status_t;
+
+// How a semaphore is made and used. NULL in its place, SHMKIT_SYSV_SEMAPHORE_OPTIONS_INIT, and all zeros but the size mean
+// the same: the only semaphore of a set, mode 0600, permits of the dead come back.
+typedef struct {
+    // sizeof(shmkit_sysv_semaphore_options_t).
+    size_t size;
+    // SHMKIT_SYSV_NO_UNDO.
+    uint32_t flags;
+    // Permission bits of a new set. 0: 0600.
+    uint32_t mode;
+    // How many semaphores a new set has; the first value is given to each. 0: 1.
+    uint32_t count;
+    // Which semaphore of the set is meant, from 0.
+    uint32_t index;
+} shmkit_sysv_semaphore_options_t;
+
+// What the kernel knows of a semaphore. Yours: set `size` before the call.
+typedef struct {
+    // sizeof(shmkit_sysv_semaphore_status_t).
+    size_t size;
+    // Permits that are available.
+    uint32_t value;
+    // How many wait for permits.
+    uint32_t waiting;
+    // How many wait for it to be 0.
+    uint32_t waiting_for_zero;
+    // Permission bits of its set.
+    uint32_t mode;
+    // Process of the last operation; 0 for none yet.
+    int32_t last_pid;
+    // 0.
+    uint32_t reserved;
+} shmkit_sysv_semaphore_status_t;
 
 #ifdef __cplusplus
 extern "C" {
@@ -634,6 +767,76 @@ shmkit_status_t shmkit_barrier_close(const shmkit_barrier_t *barrier,
 
 // Closes the barrier if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more.
 void shmkit_barrier_free(shmkit_barrier_t *barrier);
+
+// Makes `len` zeroed bytes for code: to be written, then sealed, then called. `flags`: SHMKIT_CODE_PATCHABLE,
+// SHMKIT_CODE_ALLOW_WX.
+//
+// On success `*out` is a handle for shmkit_code_free, else NULL.
+// Fails with INVALID_LENGTH, INVALID_ARGUMENT (both flags, or unknown ones), PERMISSION_DENIED (the system forbids such
+// pages), OUT_OF_MEMORY.
+shmkit_status_t shmkit_code_create(size_t len,
+                                   uint32_t flags,
+                                   shmkit_code_t **out,
+                                   shmkit_error_t *error);
+
+// Copies code in. Fails with OUT_OF_RANGE, READ_ONLY (sealed), CLOSED.
+shmkit_status_t shmkit_code_write_at(const shmkit_code_t *code,
+                                     uint64_t offset,
+                                     const void *from,
+                                     size_t len,
+                                     shmkit_error_t *error);
+
+// Copies code out. Fails with OUT_OF_RANGE, CLOSED.
+shmkit_status_t shmkit_code_read_at(const shmkit_code_t *code,
+                                    uint64_t offset,
+                                    void *into,
+                                    size_t len,
+                                    shmkit_error_t *error);
+
+// Ends writing for ever: from here on the code can be run. Repeating it does nothing. Fails with CLOSED, PERMISSION_DENIED
+// (the system forbids to execute what was written).
+shmkit_status_t shmkit_code_seal(const shmkit_code_t *code,
+                                 shmkit_error_t *error);
+
+// Takes the code at `offset` as a function: until shmkit_code_unpin the memory cannot be closed. Convert `*function` to the
+// type that the code has.
+//
+// Fails with OUT_OF_RANGE, CLOSED, PERMISSION_DENIED (not sealed yet); `*function` is NULL then.
+shmkit_status_t shmkit_code_pin(const shmkit_code_t *code,
+                                uint64_t offset,
+                                void (**function)(void),
+                                shmkit_error_t *error);
+
+// Ends the use of a function that shmkit_code_pin gave. Fails with INVALID_ARGUMENT when there is none.
+shmkit_status_t shmkit_code_unpin(const shmkit_code_t *code,
+                                  shmkit_error_t *error);
+
+// Calls the code at `offset` with `count` integers, at most SHMKIT_CODE_MAX_ARGUMENTS, as a function of that many uint64_t
+// that returns one, and stores what it returns to `*result`, which may be NULL.
+//
+// Fails with INVALID_ARGUMENT (too many arguments), OUT_OF_RANGE, CLOSED, PERMISSION_DENIED (not sealed yet).
+shmkit_status_t shmkit_code_call(const shmkit_code_t *code,
+                                 uint64_t offset,
+                                 const uint64_t *arguments,
+                                 size_t count,
+                                 uint64_t *result,
+                                 shmkit_error_t *error);
+
+// Number of bytes; 0 for NULL.
+size_t shmkit_code_len(const shmkit_code_t *code);
+
+// Whether it was sealed; false for NULL.
+bool shmkit_code_is_sealed(const shmkit_code_t *code);
+
+// Whether it can be called now; false for NULL.
+bool shmkit_code_is_executable(const shmkit_code_t *code);
+
+// Gives the memory back; repeating it does nothing. Fails, and changes nothing, with BUSY while a function is in use.
+shmkit_status_t shmkit_code_close(const shmkit_code_t *code,
+                                  shmkit_error_t *error);
+
+// Releases the handle and unmaps the code. NULL is allowed. No function in it may be called any more.
+void shmkit_code_free(shmkit_code_t *code);
 
 // Opens the condition variable of this name, creating it when it is missing.
 //
@@ -1015,6 +1218,29 @@ shmkit_status_t shmkit_region_open_or_create(const char *name,
                                              shmkit_region_t **out,
                                              shmkit_error_t *error);
 
+// Creates a region of `len` zeroed user bytes that has no name: only its descriptor leads to it (memfd_create(2)). A forked
+// child keeps it; for others, shmkit_region_fd gives a descriptor.
+//
+// `options` may be NULL. On success `*out` is a handle for shmkit_region_free, else NULL.
+// Fails with INVALID_LENGTH, INVALID_ARGUMENT (SHMKIT_REGION_PATH), NO_SPACE, OUT_OF_MEMORY, UNSUPPORTED (/proc is not
+// mounted).
+shmkit_status_t shmkit_region_create_unnamed(uint64_t len,
+                                             const shmkit_region_options_t *options,
+                                             shmkit_region_t **out,
+                                             shmkit_error_t *error);
+
+// Opens the region behind a descriptor, for example an inherited or received one. It stays yours and may be closed
+// afterwards; one that was opened for reading gives a region for reading. Otherwise as shmkit_region_open.
+shmkit_status_t shmkit_region_from_fd(int fd,
+                                      shmkit_region_t **out,
+                                      shmkit_error_t *error);
+
+// Stores a new descriptor of the region to `*fd`, for another process to inherit or receive; it is yours to close, and
+// close-on-exec. Fails with CLOSED, OUT_OF_MEMORY (no descriptor is free); `*fd` is unchanged then.
+shmkit_status_t shmkit_region_fd(const shmkit_region_t *region,
+                                 int *fd,
+                                 shmkit_error_t *error);
+
 // Removes a region's name. Processes that have it open keep it; its memory goes with the last of them.
 //
 // Of the options only SHMKIT_REGION_PATH matters. Fails with NOT_FOUND, INVALID_NAME, PERMISSION_DENIED.
@@ -1217,6 +1443,110 @@ shmkit_status_t shmkit_rwlock_close(const shmkit_rwlock_t *rwlock,
 // region open, and is then as if its owner had died.
 void shmkit_rwlock_free(shmkit_rwlock_t *rwlock);
 
+// Creates an object of `len` zeros, all of them backed by storage, and opens it.
+//
+// `options` may be NULL. On success `*out` is a handle for shmkit_segment_free, else NULL.
+// Fails with ALREADY_EXISTS, INVALID_NAME, INVALID_LENGTH, INVALID_ARGUMENT, NO_SPACE, PERMISSION_DENIED, NOT_FOUND (the
+// directory of a path).
+shmkit_status_t shmkit_segment_create(const char *name,
+                                      uint64_t len,
+                                      const shmkit_segment_options_t *options,
+                                      shmkit_segment_t **out,
+                                      shmkit_error_t *error);
+
+// Opens an object that exists, for reading and writing unless SHMKIT_SEGMENT_READ_ONLY is asked.
+//
+// `options` may be NULL. On success `*out` is a handle for shmkit_segment_free, else NULL.
+// Fails with NOT_FOUND, PERMISSION_DENIED, INVALID_NAME, WRONG_KIND (no regular file).
+shmkit_status_t shmkit_segment_open(const char *name,
+                                    const shmkit_segment_options_t *options,
+                                    shmkit_segment_t **out,
+                                    shmkit_error_t *error);
+
+// Makes memory of `len` zeros that only its descriptor names (memfd_create(2)), and that can be sealed; `label` shows in
+// /proc/PID/maps.
+//
+// On success `*out` is a handle for shmkit_segment_free, else NULL.
+// Fails with INVALID_LENGTH, INVALID_NAME (more than 249 bytes), NO_SPACE, OUT_OF_MEMORY.
+shmkit_status_t shmkit_segment_memfd(const char *label,
+                                     uint64_t len,
+                                     shmkit_segment_t **out,
+                                     shmkit_error_t *error);
+
+// Opens the object behind a descriptor, for example an inherited one. The descriptor stays yours and may be closed
+// afterwards; whether the segment is writable is what it says.
+//
+// On success `*out` is a handle for shmkit_segment_free, else NULL. Fails with WRONG_KIND (neither file nor memory), IO (no
+// such descriptor), INVALID_ARGUMENT (a negative one).
+shmkit_status_t shmkit_segment_from_fd(int fd,
+                                       shmkit_segment_t **out,
+                                       shmkit_error_t *error);
+
+// Removes a name. Processes that have the object open keep it; its memory goes with the last of them.
+//
+// Of the options only SHMKIT_SEGMENT_PATH matters. Fails with NOT_FOUND, INVALID_NAME, PERMISSION_DENIED.
+shmkit_status_t shmkit_segment_unlink(const char *name,
+                                      const shmkit_segment_options_t *options,
+                                      shmkit_error_t *error);
+
+// Closes the segment's descriptor and releases the handle; mappings of it stay. NULL is allowed.
+void shmkit_segment_free(shmkit_segment_t *segment);
+
+// Maps the segment; `options` may be NULL. On success `*out` is a handle for shmkit_mapping_free, else NULL.
+//
+// Fails with READ_ONLY (writing is asked, and the segment is open for reading or sealed), INVALID_LENGTH, OUT_OF_RANGE,
+// NO_SPACE, INVALID_ARGUMENT.
+shmkit_status_t shmkit_segment_map(const shmkit_segment_t *segment,
+                                   const shmkit_map_options_t *options,
+                                   shmkit_mapping_t **out,
+                                   shmkit_error_t *error);
+
+// Stores the length in bytes, now, to `*len`. Fails with IO.
+shmkit_status_t shmkit_segment_len(const shmkit_segment_t *segment,
+                                   uint64_t *len,
+                                   shmkit_error_t *error);
+
+// Whether the segment is open for writing; false for NULL.
+bool shmkit_segment_is_writable(const shmkit_segment_t *segment);
+
+// The segment's descriptor, which stays the segment's; -1 for NULL. It is close-on-exec: for a program that is started,
+// duplicate it (dup(2) gives one that is not).
+int shmkit_segment_fileno(const shmkit_segment_t *segment);
+
+// Adds seals: SHMKIT_SEAL_SHRINK and the others, which nobody can break.
+//
+// Fails with BUSY (SHMKIT_SEAL_WRITE while somebody has it mapped for writing), PERMISSION_DENIED (sealed against further
+// seals, or not open for writing), UNSUPPORTED (no memfd), INVALID_ARGUMENT (unknown seals).
+shmkit_status_t shmkit_segment_seal(const shmkit_segment_t *segment,
+                                    uint32_t seals,
+                                    shmkit_error_t *error);
+
+// Stores the seals that are set to `*seals`. Fails with UNSUPPORTED (no memfd).
+shmkit_status_t shmkit_segment_seals(const shmkit_segment_t *segment,
+                                     uint32_t *seals,
+                                     shmkit_error_t *error);
+
+// Sends the segment over a connected Unix socket: one byte, and with it the descriptor (SCM_RIGHTS). It stays open here.
+//
+// Fails with TIMEOUT (the socket stayed full), INTERRUPTED (with SHMKIT_WAIT_INTERRUPTIBLE), IO (the other side is gone).
+shmkit_status_t shmkit_segment_send_wait(const shmkit_segment_t *segment,
+                                         int socket,
+                                         uint64_t timeout_ns,
+                                         uint32_t flags,
+                                         shmkit_error_t *error);
+
+// Receives a segment over a connected Unix socket: one byte, and the descriptor that comes with it. Whoever sent it may
+// still write to it and, unless it has SHMKIT_SEAL_SHRINK, cut it short.
+//
+// On success `*out` is a handle for shmkit_segment_free, else NULL.
+// Fails with TIMEOUT, INTERRUPTED (with SHMKIT_WAIT_INTERRUPTIBLE), WRONG_KIND (no descriptor, or one of neither a file nor
+// memory), IO (the other side is gone).
+shmkit_status_t shmkit_segment_receive_wait(int socket,
+                                            uint64_t timeout_ns,
+                                            uint32_t flags,
+                                            shmkit_segment_t **out,
+                                            shmkit_error_t *error);
+
 // Opens the semaphore of this name, creating it when it is missing. `options` may be NULL.
 //
 // On success `*out` is a handle for shmkit_semaphore_free, else NULL. It may outlive the region's handle.
@@ -1305,6 +1635,170 @@ shmkit_status_t shmkit_region_list(char *names,
                                    size_t size,
                                    size_t *needed,
                                    shmkit_error_t *error);
+
+// Creates a segment of `len` zeros (shmget(2)); SHMKIT_SYSV_PRIVATE as the key gives it none. `mode` 0 is 0600.
+//
+// On success `*out` is a handle for shmkit_sysv_segment_free, else NULL.
+// Fails with ALREADY_EXISTS, INVALID_LENGTH, INVALID_ARGUMENT (the mode), NO_SPACE (a limit of the system), OUT_OF_MEMORY.
+shmkit_status_t shmkit_sysv_segment_create(int32_t key,
+                                           size_t len,
+                                           uint32_t mode,
+                                           shmkit_sysv_segment_t **out,
+                                           shmkit_error_t *error);
+
+// Opens the segment of this key, whoever made it.
+//
+// On success `*out` is a handle for shmkit_sysv_segment_free, else NULL.
+// Fails with NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (SHMKIT_SYSV_PRIVATE).
+shmkit_status_t shmkit_sysv_segment_open(int32_t key,
+                                         shmkit_sysv_segment_t **out,
+                                         shmkit_error_t *error);
+
+// Opens the segment of this key, or creates it. Fails as shmkit_sysv_segment_open and shmkit_sysv_segment_create do, and with
+// SIZE_MISMATCH when it exists with another length.
+shmkit_status_t shmkit_sysv_segment_open_or_create(int32_t key,
+                                                   size_t len,
+                                                   uint32_t mode,
+                                                   shmkit_sysv_segment_t **out,
+                                                   shmkit_error_t *error);
+
+// Opens a segment by the id that another process has of it. Fails with NOT_FOUND, PERMISSION_DENIED.
+shmkit_status_t shmkit_sysv_segment_from_id(int32_t id,
+                                            shmkit_sysv_segment_t **out,
+                                            shmkit_error_t *error);
+
+// Releases the handle; segment and mappings stay. NULL is allowed.
+void shmkit_sysv_segment_free(shmkit_sysv_segment_t *segment);
+
+// The kernel's number for it, which another process can open; -1 for NULL.
+int32_t shmkit_sysv_segment_id(const shmkit_sysv_segment_t *segment);
+
+// Its key; SHMKIT_SYSV_PRIVATE for none, and for NULL.
+int32_t shmkit_sysv_segment_key(const shmkit_sysv_segment_t *segment);
+
+// Number of bytes; 0 for NULL.
+size_t shmkit_sysv_segment_len(const shmkit_sysv_segment_t *segment);
+
+// Attaches the segment (shmat(2)), whole and shared; shmkit_mapping_close detaches it. `options` may be NULL: for reading.
+//
+// On success `*out` is a handle for shmkit_mapping_free, else NULL.
+// Fails with NOT_FOUND (it was removed), PERMISSION_DENIED, OUT_OF_RANGE, INVALID_ARGUMENT (an offset, another length, and
+// whatever else such a segment cannot have).
+shmkit_status_t shmkit_sysv_segment_map(const shmkit_sysv_segment_t *segment,
+                                        const shmkit_map_options_t *options,
+                                        shmkit_mapping_t **out,
+                                        shmkit_error_t *error);
+
+// Fills `*status`, whose `size` is set. Fails with NOT_FOUND (it is gone), PERMISSION_DENIED, INVALID_ARGUMENT (the size).
+shmkit_status_t shmkit_sysv_segment_status(const shmkit_sysv_segment_t *segment,
+                                           shmkit_sysv_segment_status_t *status,
+                                           shmkit_error_t *error);
+
+// Removes it (IPC_RMID): its key is free at once, its memory goes with the last mapping.
+//
+// Fails with NOT_FOUND (it is gone), PERMISSION_DENIED (neither owner nor creator).
+shmkit_status_t shmkit_sysv_segment_remove(const shmkit_sysv_segment_t *segment,
+                                           shmkit_error_t *error);
+
+// Creates a set whose semaphores have `initial` permits (semget(2)); SHMKIT_SYSV_PRIVATE as the key gives it none.
+//
+// `options` may be NULL. On success `*out` is a handle for shmkit_sysv_semaphore_free, else NULL.
+// Fails with ALREADY_EXISTS, INVALID_ARGUMENT (more than 32767 permits, an index beyond the count, the mode), NO_SPACE (a
+// limit of the system).
+shmkit_status_t shmkit_sysv_semaphore_create(int32_t key,
+                                             uint32_t initial,
+                                             const shmkit_sysv_semaphore_options_t *options,
+                                             shmkit_sysv_semaphore_t **out,
+                                             shmkit_error_t *error);
+
+// Opens the semaphore of this key, whoever made it. Of the options, flags and index matter.
+//
+// `options` may be NULL. On success `*out` is a handle for shmkit_sysv_semaphore_free, else NULL.
+// Fails with NOT_FOUND, PERMISSION_DENIED, OUT_OF_RANGE (the set has no semaphore of this index), INVALID_ARGUMENT
+// (SHMKIT_SYSV_PRIVATE).
+shmkit_status_t shmkit_sysv_semaphore_open(int32_t key,
+                                           const shmkit_sysv_semaphore_options_t *options,
+                                           shmkit_sysv_semaphore_t **out,
+                                           shmkit_error_t *error);
+
+// Opens the semaphore of this key, or creates it with `initial` permits. One that another process is just creating is
+// opened when it has its permits.
+//
+// Fails with TIMEOUT when it never had permits although some are expected: its creator died, or gave it its value in another
+// way and nobody used it yet (shmkit_sysv_semaphore_open takes it as it is). Otherwise as shmkit_sysv_semaphore_open and
+// shmkit_sysv_semaphore_create.
+shmkit_status_t shmkit_sysv_semaphore_open_or_create(int32_t key,
+                                                     uint32_t initial,
+                                                     const shmkit_sysv_semaphore_options_t *options,
+                                                     shmkit_sysv_semaphore_t **out,
+                                                     shmkit_error_t *error);
+
+// Opens a semaphore by the id that another process has of its set. Fails as shmkit_sysv_semaphore_open does.
+shmkit_status_t shmkit_sysv_semaphore_from_id(int32_t id,
+                                              const shmkit_sysv_semaphore_options_t *options,
+                                              shmkit_sysv_semaphore_t **out,
+                                              shmkit_error_t *error);
+
+// Releases the handle; the semaphore stays. NULL is allowed.
+void shmkit_sysv_semaphore_free(shmkit_sysv_semaphore_t *semaphore);
+
+// The kernel's number for the set, which another process can open; -1 for NULL.
+int32_t shmkit_sysv_semaphore_id(const shmkit_sysv_semaphore_t *semaphore);
+
+// The key of the set; SHMKIT_SYSV_PRIVATE for none, and for NULL.
+int32_t shmkit_sysv_semaphore_key(const shmkit_sysv_semaphore_t *semaphore);
+
+// Takes so many permits at once (P), waiting as long as it takes.
+//
+// Fails with NOT_FOUND (the set was removed, also meanwhile), INVALID_ARGUMENT (0, or more than 32767), LIMIT_EXCEEDED (more
+// than the kernel can undo).
+shmkit_status_t shmkit_sysv_semaphore_acquire(const shmkit_sysv_semaphore_t *semaphore,
+                                              uint32_t permits,
+                                              shmkit_error_t *error);
+
+// Takes so many permits if they are there, else answers WOULD_BLOCK. Otherwise as shmkit_sysv_semaphore_acquire.
+shmkit_status_t shmkit_sysv_semaphore_try_acquire(const shmkit_sysv_semaphore_t *semaphore,
+                                                  uint32_t permits,
+                                                  shmkit_error_t *error);
+
+// Takes so many permits within `timeout_ns` nanoseconds, else answers TIMEOUT; SHMKIT_FOREVER is no limit. With
+// SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Otherwise as shmkit_sysv_semaphore_acquire.
+shmkit_status_t shmkit_sysv_semaphore_acquire_wait(const shmkit_sysv_semaphore_t *semaphore,
+                                                   uint32_t permits,
+                                                   uint64_t timeout_ns,
+                                                   uint32_t flags,
+                                                   shmkit_error_t *error);
+
+// Gives so many permits (V); anybody may.
+//
+// Fails with LIMIT_EXCEEDED (there would be more than 32767), NOT_FOUND, INVALID_ARGUMENT (0, or more than 32767).
+shmkit_status_t shmkit_sysv_semaphore_release(const shmkit_sysv_semaphore_t *semaphore,
+                                              uint32_t permits,
+                                              shmkit_error_t *error);
+
+// Waits until no permit is there, at most `timeout_ns` nanoseconds. Fails as shmkit_sysv_semaphore_acquire_wait does.
+shmkit_status_t shmkit_sysv_semaphore_zero_wait(const shmkit_sysv_semaphore_t *semaphore,
+                                                uint64_t timeout_ns,
+                                                uint32_t flags,
+                                                shmkit_error_t *error);
+
+// Sets the number of permits, whatever it was; what others would undo at their end is forgotten.
+//
+// Fails with INVALID_ARGUMENT (more than 32767), NOT_FOUND, PERMISSION_DENIED.
+shmkit_status_t shmkit_sysv_semaphore_set_value(const shmkit_sysv_semaphore_t *semaphore,
+                                                uint32_t value,
+                                                shmkit_error_t *error);
+
+// Fills `*status`, whose `size` is set. Fails with NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (the size).
+shmkit_status_t shmkit_sysv_semaphore_status(const shmkit_sysv_semaphore_t *semaphore,
+                                             shmkit_sysv_semaphore_status_t *status,
+                                             shmkit_error_t *error);
+
+// Removes the whole set; who waits in it hears NOT_FOUND.
+//
+// Fails with NOT_FOUND (it is gone), PERMISSION_DENIED (neither owner nor creator).
+shmkit_status_t shmkit_sysv_semaphore_remove(const shmkit_sysv_semaphore_t *semaphore,
+                                             shmkit_error_t *error);
 
 #ifdef __cplusplus
 }  // extern "C"
