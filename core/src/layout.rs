@@ -73,6 +73,26 @@ pub const EVENT_SET: u32 = 1 << 1;
 /// Word of an event: what each set adds, in bits 2..32.
 pub const EVENT_STEP: u32 = 1 << 2;
 
+/// Heap: blocks are counted in granules of so many bytes, and begin on multiples of it.
+pub const HEAP_GRANULE: usize = 16;
+/// Heap: bytes before a block's own that say what it is; not with buddies, whose words lie apart.
+pub const HEAP_WORD_SIZE: usize = 8;
+/// Block word, bits 0..2: free space.
+pub const HEAP_FREE: u64 = 1;
+/// Block word, bits 0..2: a live block.
+pub const HEAP_USED: u64 = 2;
+/// Block word, bits 0..2: the end of the chain.
+pub const HEAP_END: u64 = 3;
+/// Block word, bit 2: the block before this one is free, and its size stands before this word.
+pub const HEAP_PREVIOUS_FREE: u64 = 1 << 2;
+/// Block word: first bit of the size, in granules (buddies: in smallest blocks). Bits 3..32 are the owner id; all zero
+/// means published.
+pub const HEAP_SIZE_SHIFT: u32 = 32;
+/// Heap: free blocks below so many granules have a list for each size, others share trees.
+pub const HEAP_SMALL: u32 = 64;
+/// Heap: nodes of the search tree of a first-fit heap that share a parent.
+pub const HEAP_FANOUT: usize = 16;
+
 /// [`Slot::state`]: nobody claims this slot.
 pub const SLOT_FREE: u32 = 0;
 /// [`Slot::state`]: somebody claimed this slot; whether it still lives is the kernel's answer, not this word's.
@@ -217,6 +237,26 @@ pub struct AtomicRecord {
     pub signal: AtomicU32,
 }
 
+/// A heap; its tables and then its blocks follow it. All but the lock is derived from the blocks, and made anew from them
+/// when an owner died.
+#[repr(C, align(64))]
+pub struct HeapRecord {
+    /// Guards the rest.
+    pub lock: OwnerWord,
+    /// Bytes that the live blocks offer.
+    pub used_len: AtomicU64,
+    /// Number of live blocks.
+    pub used_count: AtomicU64,
+    /// How often the rest was made anew.
+    pub repairs: AtomicU64,
+    /// Blocks that were taken back from the dead.
+    pub reclaimed: AtomicU64,
+    /// Which of `bins` hold a block: 64 bits for the first half, 64 for the second.
+    pub bins_used: [AtomicU64; 2],
+    /// Free blocks by size: the first of each list, the root of each tree.
+    pub bins: [AtomicU32; 128],
+}
+
 /// The start of an arena: the directory of named objects is the chain of blocks that follows.
 #[repr(C, align(64))]
 pub struct ArenaHeader {
@@ -282,11 +322,13 @@ pub enum ObjectKind {
     AtomicU64 = 24,
     /// [`crate::Atomic`] of `i64`.
     AtomicI64 = 25,
+    /// [`crate::Heap`].
+    Heap = 26,
 }
 
 impl ObjectKind {
     /// Every kind.
-    pub const ALL: [ObjectKind; 10] = [
+    pub const ALL: [ObjectKind; 11] = [
         ObjectKind::Mutex,
         ObjectKind::RwLock,
         ObjectKind::Semaphore,
@@ -297,6 +339,7 @@ impl ObjectKind {
         ObjectKind::AtomicU32,
         ObjectKind::AtomicU64,
         ObjectKind::AtomicI64,
+        ObjectKind::Heap,
     ];
 
     /// The kind of this number.
@@ -317,6 +360,7 @@ impl ObjectKind {
             ObjectKind::AtomicU32 => "atomic u32",
             ObjectKind::AtomicU64 => "atomic u64",
             ObjectKind::AtomicI64 => "atomic i64",
+            ObjectKind::Heap => "heap",
         }
     }
 }
@@ -364,6 +408,7 @@ const _: () = {
     assert!(size_of::<RwLockRecord>() == 64 && size_of::<Mark>() == MARK_STRIDE);
     assert!(size_of::<WordRecord>() == 64 && size_of::<TrackedRecord>() == 64);
     assert!(size_of::<BarrierRecord>() == 64 && size_of::<AtomicRecord>() == 64);
+    assert!(size_of::<HeapRecord>() == 640 && offset_of!(HeapRecord, bins) == 72);
     assert!(size_of::<ArenaHeader>() == 64 && size_of::<ObjectHeader>() == 64);
     assert!(size_of::<Slot>() == SLOT_SIZE && align_of::<Slot>() == 64);
     assert!(offset_of!(Slot, state) == 4 && offset_of!(Slot, label) == 32);

@@ -12,6 +12,7 @@
 //! - **Region** ([`Region`]): a segment with a header, *attachments*, a *guard*, `len` user bytes and an arena.
 //! - **Attachment**: one process's live membership of a region. The kernel knows when it ends.
 //! - **Guard** ([`Region::lock`]): the region's lock. Its owner is a process; an owner's death is reported to the next.
+//! - **Heap** ([`Heap`]): blocks of any size in a region, known by their offsets.
 //! - **View** ([`View`]): bytes that stay where they are while it lives.
 //! - **Window cache** ([`WindowCache`]): a file larger than one wants mapped, through windows that are used again.
 //!
@@ -25,6 +26,7 @@
 #![deny(unsafe_code)]
 #![cfg(all(target_os = "linux", target_pointer_width = "64"))]
 
+mod alloc;
 mod atomic;
 mod error;
 mod exports;
@@ -39,6 +41,9 @@ mod sysv;
 mod view;
 mod windows;
 
+pub use alloc::{
+    Block, Heap, HeapBlock, HeapOptions, HeapOwner, HeapStatistics, HeapStrategy, MAX_HEAP_ALIGN,
+};
 pub use atomic::AtomicU32;
 pub use error::{Error, ErrorKind, Result};
 pub use mapping::{

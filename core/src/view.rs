@@ -73,6 +73,7 @@ shared! {
     layout::TrackedRecord,
     layout::BarrierRecord,
     layout::AtomicRecord,
+    layout::HeapRecord,
     layout::ArenaHeader,
     layout::ObjectHeader,
 }
@@ -180,6 +181,14 @@ impl<'a> SharedBytes<'a> {
         let place = self.place::<T>(offset)?;
         // SAFETY: as above. A load of at most 8 bytes never writes.
         Ok(unsafe { place.as_ref() })
+    }
+
+    /// Shared structs or atomics one after the other, checked.
+    pub(crate) fn records<T: Shared>(&self, offset: usize, count: usize) -> Result<&[T]> {
+        check_range(offset, size_of::<T>().saturating_mul(count), self.len)?;
+        let first = self.place::<T>(offset)?;
+        // SAFETY: the first is in bounds and aligned, the last ends in bounds; otherwise as `record`.
+        Ok(unsafe { std::slice::from_raw_parts(first.as_ptr(), count) })
     }
 
     #[inline]

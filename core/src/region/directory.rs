@@ -41,6 +41,8 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 pub(crate) struct Spec {
     pub kind: ObjectKind,
     pub payload_len: usize,
+    /// How much of a new payload must be zero: all, unless the object knows what was written.
+    pub zeroed_len: usize,
     pub parameters: [u64; 2],
 }
 
@@ -85,7 +87,7 @@ impl<'a> Directory<'a> {
         Ok(Directory { chain, bytes: memory.bytes(), me })
     }
 
-    /// Finds an object, or creates it; `init` fills a new one's payload, which is all zero.
+    /// Finds an object, or creates it; `init` fills a new one's payload, which is zero as far as the spec says.
     pub fn find_or_create(
         &self,
         operation: &'static str,
@@ -150,7 +152,7 @@ impl<'a> Directory<'a> {
         let size = payload_at + spec.payload_len.next_multiple_of(UNIT);
         let (start, at_end) = self.room_for(operation, name, size)?;
         let header = self.header_at(start)?;
-        self.bytes.zero_at(start + UNIT, size - UNIT)?;
+        self.bytes.zero_at(start + UNIT, payload_at + spec.zeroed_len - UNIT)?;
         self.bytes.write_at(start + UNIT, name.as_bytes())?;
         header.kind.store(spec.kind as u32, Relaxed);
         header.name_len.store(name.len() as u32, Relaxed);

@@ -12,8 +12,8 @@ use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::error::{Error, Result};
 use crate::layout::{
-    self, AtomicRecord, BarrierRecord, Mark, ObjectKind, OwnerWord, RwLockRecord, Slot, TrackedRecord,
-    WordRecord,
+    self, AtomicRecord, BarrierRecord, HeapRecord, Mark, ObjectKind, OwnerWord, RwLockRecord, Slot,
+    TrackedRecord, WordRecord,
 };
 use crate::protocol::owner::{generation_of, owner_of, short_generation, slot_index};
 use crate::protocol::{event, marks, semaphore};
@@ -114,7 +114,8 @@ pub struct ObjectStatus {
     pub owner_died: bool,
     /// How many owners have died.
     pub deaths: u32,
-    /// Permits available, the value of an atomic, 1 for an event that is set, the number that must arrive.
+    /// Permits available, the value of an atomic, 1 for an event that is set, the number that must arrive, bytes used of a
+    /// heap.
     pub value: Option<i128>,
     /// Living processes that have it open.
     pub users: usize,
@@ -258,6 +259,11 @@ fn object_status(memory: &Memory, entry: &Entry) -> Result<ObjectStatus> {
             let value = if kind == ObjectKind::AtomicI64 { i128::from(bits as i64) } else { bits.into() };
             ObjectStatus { has_waiters: record.signal.load(Relaxed) & 1 != 0, value: Some(value), ..status }
         }
+        ObjectKind::Heap => {
+            let record: &HeapRecord = memory.record_at(at)?;
+            let used = record.used_len.load(Relaxed);
+            ObjectStatus { value: Some(used.into()), ..status.owned(memory, &record.lock) }
+        }
     })
 }
 
@@ -310,7 +316,7 @@ impl ObjectStatus {
 }
 
 /// Slot, process id and life of an owner.
-fn process(memory: &Memory, owner: u32) -> (u32, u32, bool) {
+pub(crate) fn process(memory: &Memory, owner: u32) -> (u32, u32, bool) {
     let index = slot_index(owner);
     let slots = memory.slots();
     let Some(slot) = slots.get(index) else { return (index, 0, false) };

@@ -72,11 +72,24 @@ impl<T: Shared, U: Shared> Object<T, U> {
         shape: &Shape,
         init: impl FnOnce(&SharedBytes<'_>) -> Result<()>,
     ) -> Result<Object<T, U>> {
+        Self::open_zeroing(region, operation, name, shape, shape.table_len, init)
+    }
+
+    /// As [`Object::open`], where only so many entries of a new table must be zero: the rest may hold anything.
+    pub fn open_zeroing(
+        region: &Region,
+        operation: &'static str,
+        name: &str,
+        shape: &Shape,
+        zeroed: usize,
+        init: impl FnOnce(&SharedBytes<'_>) -> Result<()>,
+    ) -> Result<Object<T, U>> {
         let memory = region.memory(operation)?;
         let Shape { kind, parameters, table_len } = *shape;
         let payload_len = size_of::<T>() + table_len * size_of::<U>();
         let directory = Directory::lock(memory, operation)?;
-        let spec = Spec { kind, payload_len, parameters };
+        let zeroed_len = size_of::<T>() + zeroed * size_of::<U>();
+        let spec = Spec { kind, payload_len, zeroed_len, parameters };
         let place = directory.find_or_create(operation, name, &spec, init)?;
         let record = NonNull::from(memory.record_at::<T>(place.payload.start)?);
         let table = NonNull::from(memory.records_at::<U>(place.payload.start + size_of::<T>(), table_len)?);
@@ -104,6 +117,16 @@ impl<T: Shared, U: Shared> Object<T, U> {
     #[inline]
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// Where the table begins, from the region's start.
+    pub fn table_offset(&self) -> usize {
+        self.place.payload.start + size_of::<T>()
+    }
+
+    /// The views that are counted on this handle: while there are any, it cannot be closed.
+    pub fn exports(&self) -> &Exports {
+        &self.exports
     }
 
     /// The object's name in its region.
@@ -167,6 +190,16 @@ impl<T: Shared, U: Shared> Drop for Object<T, U> {
 }
 
 impl Region {
+    /// Kind and parameters of a named object, if there is one.
+    pub(crate) fn find_parameters(
+        &self,
+        name: &str,
+        operation: &'static str,
+    ) -> Result<Option<(u32, [u64; 2])>> {
+        let found = Directory::lock(self.memory(operation)?, operation)?.find(name)?;
+        Ok(found.map(|entry| (entry.kind, entry.parameters)))
+    }
+
     /// Removes a named object; its name and its memory are free again.
     ///
     /// Errors: `NotFound`, `Busy` while a living process has it open.

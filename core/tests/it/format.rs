@@ -45,6 +45,10 @@ fn every_field_is_where_the_page_says() {
         "## The arena", 0, ObjectHeader,
         size: 8, state: 4, kind: 4, name_len: 4, payload_offset: 8, payload_len: 8, parameters: 16,
     );
+    expect_fields!(
+        "### Heap record", 0, HeapRecord,
+        lock: 24, used_len: 8, used_count: 8, repairs: 8, reclaimed: 8, bins_used: 16, bins: 512,
+    );
 }
 
 #[test]
@@ -59,6 +63,10 @@ fn the_constants_are_what_the_page_says() {
         ("### Live header", format!("{STATE_READY:#010X}").replace("0X", "0x")),
         ("### Guard", format!("at offset {GUARD_OFFSET}")),
         ("## The arena", format!("{OBJECT_LIVE:#010X}").replace("0X", "0x")),
+        ("## A heap", format!("A granule is {HEAP_GRANULE} bytes")),
+        ("### Block word", format!("0…1 | {HEAP_FREE} free, {HEAP_USED} used, {HEAP_END} the end")),
+        ("### Block word", format!("| {} | `PREVIOUS_FREE`", HEAP_PREVIOUS_FREE.trailing_zeros())),
+        ("### Block word", format!("| {HEAP_SIZE_SHIFT}…63 | size")),
         ("### Slot:", format!("byte 2^{}", TOKEN_BASE.trailing_zeros())),
     ] {
         assert!(section(heading).contains(&text), "{heading:?} lacks {text:?}");

@@ -1,0 +1,353 @@
+//! The chain of blocks of a heap with first or best fit, and what is done to it. Which free block to take, the index says.
+//!
+//! The chain begins at granule 1; each block's size leads to the next, and the last to the end. It is the truth, and valid
+//! after every single store. Everything else follows from it: the bits that say where blocks begin, the sizes behind free
+//! blocks, the marks that say that the block before is free, the index, the counts.
+//!
+//! | step | store that commits it | before it |
+//! |---|---|---|
+//! | allocate, with a rest | the block's word: used, shorter | the rest's word lies inside free space |
+//! | allocate all of a free block | the block's word: used | it is free |
+//! | set an unaligned part apart | the block's word: shorter | the second part's word lies inside free space |
+//! | free, joining neighbours | the word of the first of them: free, longer | the block is live |
+//! | grow in place | the block's word: longer | the rest's word lies inside free space |
+//! | shrink | the block's word: shorter | the rest's word lies in bytes that are given up |
+//! | publish, adopt | the block's word: another owner | |
+//!
+//! A live block is the process's from the store that commits it: one that is killed before it can say where the block is
+//! leaves it to be reclaimed.
+
+use std::cell::Cell;
+
+use super::engine::{Engine, Entry, Flaw, Live, Result};
+use super::space::{MIN_SIZE, Space};
+use super::word::Word;
+use crate::layout::{HEAP_GRANULE, HEAP_WORD_SIZE};
+
+const GRANULE: u64 = HEAP_GRANULE as u64;
+const WORD: u64 = HEAP_WORD_SIZE as u64;
+
+/// Which free block to take. It knows every free block, by its first granule and size, and leads only to those.
+pub(super) trait Index {
+    fn insert(&self, space: &Space<'_>, granule: u32, size: u32) -> Result<()>;
+    fn remove(&self, space: &Space<'_>, granule: u32, size: u32) -> Result<()>;
+    /// The block to take for this size, and how long it is.
+    fn find(&self, space: &Space<'_>, size: u32) -> Result<Option<(u32, u32)>>;
+    /// The size of the largest block; 0 when there is none.
+    fn largest(&self, space: &Space<'_>) -> Result<u32>;
+    /// Forgets all blocks.
+    fn clear(&self);
+    /// Checks that it is whole; how many blocks it knows.
+    fn verify(&self, space: &Space<'_>) -> Result<usize>;
+}
+
+/// A chain of blocks and the index of its free ones.
+pub(super) struct Linear<'a, I> {
+    pub space: Space<'a>,
+    pub index: I,
+    /// Where granule 0 is, from the region's start.
+    pub base: u64,
+    /// Set when a free block could not be made known to the index.
+    pub suspect: Cell<bool>,
+}
+
+impl<I: Index> Engine for Linear<'_, I> {
+    fn format(&self) {
+        let space = &self.space;
+        // Written in place: nobody knows the heap yet, and no place is outside it.
+        let _ = space.set_word(space.end, Word::END.with_previous_free(true));
+        let _ = space.set_word(1, Word::free(space.end - 1));
+        self.space.starts.set(1);
+        let _ = space.set_footer(1, space.end - 1);
+        let _ = self.index.insert(space, 1, space.end - 1);
+    }
+
+    fn allocate(&self, len: u64, align: u64, owner: u32) -> Result<Option<Live>> {
+        let Some(need) = size_for(len) else { return Ok(None) };
+        let Some((granule, size)) = self.index.find(&self.space, need)? else { return Ok(None) };
+        if align <= GRANULE {
+            return self.carve(granule, size, 0, need, owner).map(Some);
+        }
+        let lead = self.lead(granule, align);
+        if u64::from(lead) + u64::from(need) <= u64::from(size) {
+            return self.carve(granule, size, lead, need, owner).map(Some);
+        }
+        // Wherever a block of this size is, an aligned one fits in.
+        let Ok(most) = u32::try_from(u64::from(need) + align / GRANULE + 1) else { return Ok(None) };
+        let Some((granule, size)) = self.index.find(&self.space, most)? else { return Ok(None) };
+        self.carve(granule, size, self.lead(granule, align), need, owner).map(Some)
+    }
+
+    fn locate(&self, offset: u64) -> Result<Live> {
+        let inside = offset.checked_sub(self.base).ok_or(Flaw::NotLive)?;
+        if !inside.is_multiple_of(GRANULE) || inside / GRANULE >= u64::from(self.space.end) {
+            return Err(Flaw::NotLive);
+        }
+        let granule = (inside / GRANULE) as u32;
+        if !self.space.starts.get(granule) || self.space.word(granule)?.is_free() {
+            return Err(Flaw::NotLive);
+        }
+        Ok(self.live(granule, self.space.block(granule)?))
+    }
+
+    fn free(&self, block: Live) -> Result<()> {
+        let space = &self.space;
+        let granule = self.granule(block);
+        let word = space.block(granule)?;
+        let mut end = granule + word.size();
+        let absorbed = self.free_after(end)?;
+        let before = if word.is_previous_free() { Some(space.previous(granule)?) } else { None };
+        // Everything was looked at: from here on the index changes.
+        if let Some(size) = absorbed {
+            self.index.remove(space, end, size)?;
+            end += size;
+        }
+        let mut start = granule;
+        if let Some((first, size)) = before {
+            self.index.remove(space, first, size)?;
+            start = first;
+        }
+        space.set_word(start, Word::free(end - start))?;
+        if start != granule {
+            space.starts.clear(granule);
+        }
+        if absorbed.is_some() {
+            space.starts.clear(granule + word.size());
+        } else {
+            space.tell_next(end, true)?;
+        }
+        self.enter(start, end - start);
+        Ok(())
+    }
+
+    fn resize(&self, block: Live, len: u64) -> Result<Option<Live>> {
+        let space = &self.space;
+        let granule = self.granule(block);
+        let word = space.block(granule)?;
+        let Some(need) = size_for(len) else { return Ok(None) };
+        let end = granule + word.size();
+        let absorbed = self.free_after(end)?.unwrap_or(0);
+        // At most 2³², since both lie within the heap.
+        let room = word.size() + absorbed;
+        if need > room {
+            return Ok(None);
+        }
+        if need == word.size() || need < word.size() && room - need < MIN_SIZE {
+            return Ok(Some(self.live(granule, word)));
+        }
+        if absorbed > 0 {
+            self.index.remove(space, end, absorbed)?;
+        }
+        let rest = room - need;
+        let size = if rest >= MIN_SIZE { need } else { room };
+        let used = Word::used(size, word.owner()).with_previous_free(word.is_previous_free());
+        if rest >= MIN_SIZE {
+            space.set_word(granule + need, Word::free(rest))?;
+        }
+        space.set_word(granule, used)?;
+        if absorbed > 0 {
+            space.starts.clear(end);
+        }
+        if rest >= MIN_SIZE {
+            space.starts.set(granule + need);
+            self.enter(granule + need, rest);
+        }
+        space.tell_next(granule + room, rest >= MIN_SIZE)?;
+        Ok(Some(self.live(granule, used)))
+    }
+
+    fn set_owner(&self, block: Live, owner: u32) -> Result<()> {
+        let granule = self.granule(block);
+        let word = self.space.block(granule)?;
+        let owned = Word::used(word.size(), owner).with_previous_free(word.is_previous_free());
+        self.space.set_word(granule, owned)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(Entry)) -> Result<()> {
+        let mut at = 1;
+        while at < self.space.end {
+            let word = self.chained(at)?;
+            visit(Entry { live: self.live(at, word), is_free: word.is_free() });
+            at += word.size();
+        }
+        self.expect_end()
+    }
+
+    fn largest_free(&self) -> Result<u64> {
+        Ok(match self.index.largest(&self.space)? {
+            0 => 0,
+            size => usable(size),
+        })
+    }
+
+    fn rebuild(&self) -> Result<()> {
+        // First without a change: a flawed chain is left as it is.
+        self.each(&mut |_| {})?;
+        self.suspect.set(false);
+        self.space.starts.clear_all();
+        self.index.clear();
+        let mut at = 1;
+        let mut previous_free = false;
+        while at < self.space.end {
+            let mut word = self.chained(at)?;
+            if word.is_free() {
+                word = Word::free(self.join_after(at, word.size())?);
+            }
+            self.space.set_word(at, word.with_previous_free(previous_free))?;
+            self.space.starts.set(at);
+            previous_free = word.is_free();
+            if previous_free {
+                self.enter(at, word.size());
+            }
+            at += word.size();
+        }
+        self.space.set_word(self.space.end, Word::END.with_previous_free(previous_free))
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.suspect.get()
+    }
+
+    fn verify(&self) -> Result<()> {
+        let (mut at, mut blocks, mut free, mut previous) = (1, 0, 0, None);
+        while at < self.space.end {
+            let word = self.chained(at)?;
+            let place = u64::from(at) * GRANULE;
+            if !self.space.starts.get(at) {
+                return Err(Flaw::Chain("a block without its bit", place));
+            }
+            if word.is_previous_free() != previous.is_some() {
+                return Err(Flaw::Chain("a wrong mark of the block before", place));
+            }
+            if previous.is_some() && (word.is_free() || self.space.previous(at).ok() != previous) {
+                return Err(Flaw::Chain("a free block that ends wrongly", place));
+            }
+            previous = word.is_free().then_some((at, word.size()));
+            blocks += 1;
+            free += usize::from(word.is_free());
+            at += word.size();
+        }
+        self.expect_end()?;
+        if self.space.word(self.space.end)?.is_previous_free() != previous.is_some() {
+            return Err(Flaw::Chain("a wrong mark at the end", u64::from(at) * GRANULE));
+        }
+        if self.space.starts.count() != blocks {
+            return Err(Flaw::Index("bits where no block begins"));
+        }
+        match self.index.verify(&self.space)? {
+            known if known == free => Ok(()),
+            _ => Err(Flaw::Index("an index that does not know every free block")),
+        }
+    }
+}
+
+impl<I: Index> Linear<'_, I> {
+    #[inline]
+    fn live(&self, granule: u32, word: Word) -> Live {
+        let offset = self.base + u64::from(granule) * GRANULE;
+        Live { offset, len: usable(word.size()), size: word.size(), owner: word.owner() }
+    }
+
+    #[inline]
+    fn granule(&self, block: Live) -> u32 {
+        ((block.offset - self.base) / GRANULE) as u32
+    }
+
+    /// Granules to leave free before an aligned block: none, or enough for a block.
+    fn lead(&self, granule: u32, align: u64) -> u32 {
+        let at = self.base + u64::from(granule) * GRANULE;
+        let lead = (at.next_multiple_of(align) - at) / GRANULE;
+        (if lead > 0 && lead < u64::from(MIN_SIZE) { lead + align / GRANULE } else { lead }) as u32
+    }
+
+    /// Makes a live block of `need` granules in a free one, `lead` granules behind its beginning.
+    #[inline]
+    fn carve(&self, granule: u32, size: u32, lead: u32, need: u32, owner: u32) -> Result<Live> {
+        let space = &self.space;
+        let before = space.word(granule)?;
+        self.index.remove(space, granule, size)?;
+        let (granule, size) = (granule + lead, size - lead);
+        if lead > 0 {
+            space.set_word(granule, Word::free(size).with_previous_free(true))?;
+            space.set_word(granule - lead, Word::free(lead).with_previous_free(before.is_previous_free()))?;
+            space.starts.set(granule);
+            self.enter(granule - lead, lead);
+        }
+        let rest = size - need;
+        let previous = if lead > 0 { true } else { before.is_previous_free() };
+        let taken = if rest >= MIN_SIZE { need } else { size };
+        let used = Word::used(taken, owner).with_previous_free(previous);
+        if rest >= MIN_SIZE {
+            space.set_word(granule + need, Word::free(rest))?;
+            space.set_word(granule, used)?;
+            space.starts.set(granule + need);
+            self.enter(granule + need, rest);
+        } else {
+            space.set_word(granule, used)?;
+            space.tell_next(granule + size, false)?;
+        }
+        Ok(self.live(granule, used))
+    }
+
+    /// The size of the block at `next` if it is free.
+    #[inline]
+    fn free_after(&self, next: u32) -> Result<Option<u32>> {
+        if next == self.space.end {
+            return Ok(None);
+        }
+        let word = self.space.block(next)?;
+        Ok(word.is_free().then_some(word.size()))
+    }
+
+    /// Makes a free block known. What made it free is committed, so a flaw here must not make it fail.
+    #[inline]
+    fn enter(&self, granule: u32, size: u32) {
+        let entered = self.space.set_footer(granule, size);
+        if entered.and_then(|()| self.index.insert(&self.space, granule, size)).is_err() {
+            self.suspect.set(true);
+        }
+    }
+
+    /// The word of the block at `at`, which the chain led to.
+    fn chained(&self, at: u32) -> Result<Word> {
+        let word = self.space.word(at)?;
+        let fits = word.size() >= MIN_SIZE && word.size() <= self.space.end - at;
+        if fits && (word.is_free() || word.is_used()) {
+            return Ok(word);
+        }
+        Err(Flaw::Chain("no block", u64::from(at) * GRANULE))
+    }
+
+    /// Joins the free blocks behind a free one to it; its new size.
+    fn join_after(&self, at: u32, mut size: u32) -> Result<u32> {
+        while at + size < self.space.end {
+            let next = self.chained(at + size)?;
+            if !next.is_free() {
+                break;
+            }
+            size += next.size();
+            self.space.set_word(at, Word::free(size))?;
+        }
+        Ok(size)
+    }
+
+    fn expect_end(&self) -> Result<()> {
+        if self.space.word(self.space.end)?.is_end() {
+            return Ok(());
+        }
+        Err(Flaw::Chain("no end", u64::from(self.space.end) * GRANULE))
+    }
+}
+
+/// Granules of a block that offers `len` bytes.
+#[inline]
+fn size_for(len: u64) -> Option<u32> {
+    let granules = len.checked_add(WORD)?.div_ceil(GRANULE);
+    u32::try_from(granules).ok().map(|size| size.max(MIN_SIZE))
+}
+
+/// Bytes that a block of so many granules offers.
+#[inline]
+fn usable(size: u32) -> u64 {
+    u64::from(size) * GRANULE - WORD
+}

@@ -1,0 +1,165 @@
+//! Blocks by their offsets: what [`Block`](super::Block) and the other languages' blocks are made of.
+
+use std::ptr::NonNull;
+
+use super::Heap;
+use crate::error::{ErrorKind, Result};
+use crate::layout::HEAP_GRANULE;
+use crate::mapping::{Pinned, View};
+use crate::protocol::party::Party;
+use crate::view::{SharedBytes, check_range};
+
+/// Blocks by their offsets, for languages without guards; [`Heap::allocate`] and [`Heap::adopt`] give a
+/// [`Block`](super::Block).
+impl Heap {
+    /// Allocates a block that offers at least `len` bytes, at a multiple of `align`, and returns its offset. The bytes may
+    /// be anything.
+    ///
+    /// Errors: `NoSpace`, `InvalidLength` (0), `InvalidArgument` (an alignment that is no power of two up to
+    /// [`MAX_HEAP_ALIGN`]), `Timeout` (a stopped process has the heap's lock), `Corrupted`, `Closed`.
+    #[inline]
+    pub fn reserve(&self, len: usize, align: usize) -> Result<u64> {
+        self.take(len, align).map(|block| block.offset)
+    }
+
+    /// As [`Heap::reserve`], with bytes that are all zero.
+    pub fn reserve_zeroed(&self, len: usize, align: usize) -> Result<u64> {
+        let block = self.take(len, align)?;
+        self.object.memory().bytes().zero_at(block.offset as usize, len)?;
+        Ok(block.offset)
+    }
+
+    /// Frees a block. Errors: `InvalidBlock`, `NotOwner` (it is another process's), `Corrupted`, `Timeout`, `Closed`.
+    #[inline]
+    pub fn free(&self, offset: u64) -> Result<()> {
+        self.change("free block", offset, |engine, block, _| {
+            engine.free(block)?;
+            self.count_out(block);
+            Ok(())
+        })
+    }
+
+    /// How many bytes a live block offers: what was asked for, or somewhat more. Errors: `InvalidBlock`, `Corrupted`,
+    /// `Timeout`, `Closed`.
+    pub fn usable_size(&self, offset: u64) -> Result<usize> {
+        let block = self.operate("look at block", |engine, _| engine.locate(offset).map(Ok))?;
+        Ok(block.len as usize)
+    }
+
+    /// Makes a block longer or shorter, where it is if there is room, else at another place with the same bytes. Returns its
+    /// offset, which is a multiple of `align` if it had to move.
+    ///
+    /// Errors: as [`Heap::reserve`] and [`Heap::free`]; then the block is as it was.
+    pub fn resize(&self, offset: u64, len: usize, align: usize) -> Result<u64> {
+        let operation = "resize block";
+        self.check_request(operation, len, align)?;
+        let (old_len, resized) = self.change(operation, offset, |engine, block, _| {
+            Ok((block.len as usize, self.resized(engine, block, len)?))
+        })?;
+        if resized {
+            return Ok(offset);
+        }
+        let new = self.take(len, align).map_err(|error| error.about(operation, self.full_name()))?;
+        self.copy(offset, new.offset, old_len.min(len));
+        self.free(offset).map(|()| new.offset)
+    }
+
+    /// Makes a block longer or shorter where it is. What lay behind its new end is lost, even when the process is killed
+    /// half-way.
+    ///
+    /// Errors: `NoSpace` (it cannot grow so far here), and as [`Heap::free`]; then the block is as it was.
+    pub fn resize_in_place(&self, offset: u64, len: usize) -> Result<()> {
+        let operation = "resize block";
+        self.check_request(operation, len, HEAP_GRANULE)?;
+        if self.change(operation, offset, |engine, block, _| self.resized(engine, block, len))? {
+            return Ok(());
+        }
+        Err(self.error(ErrorKind::NoSpace, operation).with_detail(format!("{len} bytes at {offset}")))
+    }
+
+    /// Gives a block away: it belongs to nobody, and outlives this process, until somebody adopts it.
+    ///
+    /// Errors: `NotOwner` (another process's, or nobody's already), and as [`Heap::free`].
+    pub fn publish(&self, offset: u64) -> Result<()> {
+        let operation = "publish block";
+        let refused = self.change(operation, offset, |engine, block, _| match block.owner {
+            0 => Ok(true),
+            _ => engine.set_owner(block, 0).map(|()| false),
+        })?;
+        if refused {
+            return Err(self.error(ErrorKind::NotOwner, operation).with_detail("it is published already"));
+        }
+        Ok(())
+    }
+
+    /// Makes a block this process's own that is published, or whose owner died. Of several who try, one gets it.
+    ///
+    /// Errors: `NotOwner` (a living process has it), and as [`Heap::free`].
+    pub fn adopt_offset(&self, offset: u64) -> Result<()> {
+        let operation = "adopt block";
+        self.operate(operation, |engine, me| {
+            let block = engine.locate(offset)?;
+            if block.owner != 0 && (block.owner == me || !self.object.memory().is_dead(block.owner)) {
+                return Ok(Err(self
+                    .error(ErrorKind::NotOwner, operation)
+                    .with_detail(format!("the owner of the block at {offset} lives"))));
+            }
+            engine.set_owner(block, me).map(Ok)
+        })
+    }
+
+    /// The address of a range of this heap's blocks, for languages whose pointers have no lifetime. It is valid while the
+    /// block lives and this handle is not closed; after a close it leads to zeros as long as the handle exists.
+    ///
+    /// Errors: `OutOfRange`, `Closed`.
+    pub fn address(&self, offset: u64, len: usize) -> Result<NonNull<u8>> {
+        let operation = "view block";
+        self.object.expect_open(operation)?;
+        let inside = offset.wrapping_sub(self.base);
+        check_range(usize::try_from(inside).unwrap_or(usize::MAX), len, self.plan.len as usize)
+            .map_err(|error| error.about(operation, self.full_name()))?;
+        let bytes = self.object.memory().bytes();
+        let range = bytes.slice(offset as usize..offset as usize + len)?;
+        Ok(NonNull::new(range.as_ptr()).unwrap_or(NonNull::dangling()))
+    }
+
+    /// As [`Heap::address`] of a whole live block, whosever it is, and its length; counts a view in, which
+    /// [`Heap::unpin`] counts out. While there are any, the handle cannot be closed.
+    ///
+    /// Errors: `InvalidBlock`, `Corrupted`, `Timeout`, `Closed`.
+    pub fn pin(&self, offset: u64, writable: bool) -> Result<(NonNull<u8>, usize)> {
+        let operation = "view block";
+        self.object.exports().acquire(writable).map_err(|kind| self.error(kind, operation))?;
+        let found = self.usable_size(offset).and_then(|len| Ok((self.address(offset, len)?, len)));
+        found.inspect_err(|_| {
+            self.object.exports().release(writable);
+        })
+    }
+
+    /// Counts out a view that [`Heap::pin`] counted in, with the same `writable`; `false` when there is none.
+    pub fn unpin(&self, writable: bool) -> bool {
+        self.object.exports().release(writable)
+    }
+
+    /// A view of a live block, whosever it is. It does not keep the owner from freeing the block.
+    ///
+    /// Errors: as [`Heap::pin`].
+    pub fn view(&self, offset: u64, writable: bool) -> Result<View<'_>> {
+        let (start, len) = self.pin(offset, writable)?;
+        #[allow(unsafe_code)]
+        // SAFETY: `pin` found the range within the heap; the count in `pinned` keeps it mapped.
+        let bytes = unsafe { SharedBytes::new(start, len, writable) };
+        Ok(View { bytes, pinned: Pinned { exports: self.object.exports(), writable } })
+    }
+
+    fn copy(&self, from: u64, to: u64, len: usize) {
+        let bytes = self.object.memory().bytes();
+        let mut buffer = [0; 4096];
+        for at in (0..len).step_by(buffer.len()) {
+            let part = &mut buffer[..4096.min(len - at)];
+            // Both blocks are live and at least so long: nothing is out of range.
+            let _ = bytes.read_at(from as usize + at, part);
+            let _ = bytes.write_at(to as usize + at, part);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! How every operation on a heap runs: under its lock, on blocks that were checked, with what is derived from them mended
+//! where it proves wrong.
+
+use std::time::Duration;
+
+use super::engine::{self, Engine, Flaw, Live};
+use super::{Heap, MAX_HEAP_ALIGN, with_engine};
+use crate::atomic::Ordering::Relaxed;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::party::{Acquired, Party};
+use crate::region::Operations;
+
+/// How long an operation waits for the heap's lock: it is held for microseconds, except by a stopped process.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) const OPERATIONS: Operations =
+    Operations { lock: "lock heap", unlock: "unlock heap", make_consistent: "repair heap" };
+
+/// What all operations are made of.
+impl Heap {
+    #[inline]
+    pub(super) fn take(&self, len: usize, align: usize) -> Result<Live> {
+        let operation = "allocate block";
+        self.check_request(operation, len, align)?;
+        let found = self.operate(operation, |engine, me| {
+            let mut found = engine.allocate(len as u64, align as u64, me)?;
+            if found.is_none() && self.options.reclaim && self.reclaim_all(engine)? > 0 {
+                found = engine.allocate(len as u64, align as u64, me)?;
+            }
+            found.iter().for_each(|block| self.count_in(*block));
+            Ok(Ok(found))
+        })?;
+        found.ok_or_else(|| self.error(ErrorKind::NoSpace, operation).with_detail(format!("{len} bytes")))
+    }
+
+    pub(super) fn check_request(&self, operation: &'static str, len: usize, align: usize) -> Result<()> {
+        if len == 0 {
+            return Err(self.error(ErrorKind::InvalidLength, operation));
+        }
+        if !align.is_power_of_two() || align > MAX_HEAP_ALIGN {
+            let text = format!("alignment {align}, a power of two up to {MAX_HEAP_ALIGN}");
+            return Err(self.error(ErrorKind::InvalidArgument, operation).with_detail(text));
+        }
+        Ok(())
+    }
+
+    pub(super) fn resized(&self, engine: &dyn Engine, block: Live, len: usize) -> engine::Result<bool> {
+        let Some(new) = engine.resize(block, len as u64)? else { return Ok(false) };
+        self.count(new.len as i64 - block.len as i64, 0);
+        Ok(true)
+    }
+
+    /// Runs `change` on a live block that is this process's, or nobody's.
+    #[inline]
+    pub(super) fn change<R>(
+        &self,
+        operation: &'static str,
+        offset: u64,
+        change: impl Fn(&dyn Engine, Live, u32) -> engine::Result<R>,
+    ) -> Result<R> {
+        self.operate(operation, |engine, me| {
+            let block = engine.locate(offset)?;
+            if block.owner != me && block.owner != 0 {
+                return Ok(Err(self.not_mine(operation, offset)));
+            }
+            change(engine, block, me).map(Ok)
+        })
+    }
+
+    /// Runs `body` under the heap's lock. When what is derived from the blocks proves wrong, it is made anew and `body` runs
+    /// once more.
+    #[inline]
+    pub(super) fn operate<R>(
+        &self,
+        operation: &'static str,
+        body: impl Fn(&dyn Engine, u32) -> engine::Result<Result<R>>,
+    ) -> Result<R> {
+        let me = self.object.me(operation)?;
+        let _locked = self.lock(operation)?;
+        self.with(|engine| match body(engine, me) {
+            Ok(result) => {
+                if engine.is_suspect() {
+                    // What was asked for is done; a chain that is flawed elsewhere is told by what meets it.
+                    let _ = self.repair(engine);
+                }
+                result
+            }
+            Err(Flaw::Index(_)) => self
+                .repair(engine)
+                .and_then(|()| body(engine, me))
+                .unwrap_or_else(|flaw| Err(self.flawed(operation, flaw))),
+            Err(flaw) => Err(self.flawed(operation, flaw)),
+        })
+    }
+
+    #[inline]
+    pub(super) fn with<R>(&self, use_it: impl FnOnce(&dyn Engine) -> R) -> R {
+        with_engine(&self.plan, &self.object, self.object.table(), self.space_start, self.base, use_it)
+    }
+
+    /// Takes the heap's lock. After the death of an owner everything is put in order first.
+    #[inline]
+    pub(super) fn lock(&self, operation: &'static str) -> Result<Locked<'_>> {
+        let acquired = self
+            .object
+            .lockable(&self.object.lock, &OPERATIONS)
+            .acquire_within(PATIENCE)
+            .map_err(|error| error.about(operation, self.full_name()))?;
+        let locked = Locked(self);
+        if acquired == Acquired::OwnerDied {
+            self.recover(operation)?;
+        }
+        Ok(locked)
+    }
+
+    #[cold]
+    fn recover(&self, operation: &'static str) -> Result<()> {
+        self.with(|engine| {
+            self.repair(engine)?;
+            if self.options.reclaim {
+                self.reclaim_all(engine)?;
+            }
+            Ok(())
+        })
+        .map_err(|flaw| self.flawed(operation, flaw))?;
+        self.object.lockable(&self.object.lock, &OPERATIONS).make_consistent()
+    }
+
+    /// Makes everything that is derived anew.
+    #[cold]
+    fn repair(&self, engine: &dyn Engine) -> engine::Result<()> {
+        engine.rebuild()?;
+        let (mut len, mut count) = (0, 0);
+        engine.each(&mut |entry| {
+            if !entry.is_free {
+                len += entry.live.len;
+                count += 1;
+            }
+        })?;
+        self.object.used_len.store(len, Relaxed);
+        self.object.used_count.store(count, Relaxed);
+        self.object.repairs.store(self.object.repairs.load(Relaxed) + 1, Relaxed);
+        Ok(())
+    }
+
+    /// Frees what belongs to the dead; how many blocks that were.
+    pub(super) fn reclaim_all(&self, engine: &dyn Engine) -> engine::Result<u64> {
+        let mut found: Vec<Live> = Vec::new();
+        let mut known: Vec<(u32, bool)> = Vec::new();
+        engine.each(&mut |entry| {
+            let owner = entry.live.owner;
+            if entry.is_free || owner == 0 {
+                return;
+            }
+            // Asking about a living owner costs a system call: once each.
+            let asked = known.iter().find(|(asked, _)| *asked == owner).copied();
+            let (_, dead) = asked.unwrap_or_else(|| {
+                known.push((owner, self.object.memory().is_dead(owner)));
+                known[known.len() - 1]
+            });
+            if dead {
+                found.push(entry.live);
+            }
+        })?;
+        for block in &found {
+            engine.free(engine.locate(block.offset)?)?;
+            self.count_out(*block);
+        }
+        let count = found.len() as u64;
+        self.object.reclaimed.store(self.object.reclaimed.load(Relaxed).wrapping_add(count), Relaxed);
+        Ok(count)
+    }
+
+    #[inline]
+    fn count_in(&self, block: Live) {
+        self.count(block.len as i64, 1);
+    }
+
+    #[inline]
+    pub(super) fn count_out(&self, block: Live) {
+        self.count(-(block.len as i64), -1);
+    }
+
+    #[inline]
+    fn count(&self, len: i64, count: i64) {
+        let (used_len, used_count) = (&self.object.used_len, &self.object.used_count);
+        used_len.store(used_len.load(Relaxed).wrapping_add_signed(len), Relaxed);
+        used_count.store(used_count.load(Relaxed).wrapping_add_signed(count), Relaxed);
+    }
+
+    #[cold]
+    pub(super) fn flawed(&self, operation: &'static str, flaw: Flaw) -> Error {
+        match flaw {
+            Flaw::NotLive => self.error(ErrorKind::InvalidBlock, operation),
+            Flaw::Index(what) => self.error(ErrorKind::Corrupted, operation).with_detail(what),
+            Flaw::Chain(what, at) => {
+                let text = format!("{what}, {at} bytes behind the heap's beginning");
+                self.error(ErrorKind::Corrupted, operation).with_detail(text)
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn not_mine(&self, operation: &'static str, offset: u64) -> Error {
+        self.error(ErrorKind::NotOwner, operation)
+            .with_detail(format!("the block at {offset} belongs to another process"))
+    }
+
+    #[cold]
+    pub(super) fn error(&self, kind: ErrorKind, operation: &'static str) -> Error {
+        self.object.error(kind, operation)
+    }
+
+    pub(super) fn full_name(&self) -> String {
+        self.object.memory().object_name(self.object.name())
+    }
+}
+
+/// The heap's lock is held.
+pub(super) struct Locked<'a>(&'a Heap);
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.object.lockable(&self.0.object.lock, &OPERATIONS).release_quietly();
+    }
+}
