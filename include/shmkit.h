@@ -94,6 +94,34 @@
 // Word of an event: what each set adds, in bits 2..32.
 #define SHMKIT_EVENT_STEP (1 << 2)
 
+// Heap: blocks are counted in granules of so many bytes, and begin on multiples of it.
+#define SHMKIT_HEAP_GRANULE 16
+
+// Heap: bytes before a block's own that say what it is; not with buddies, whose words lie apart.
+#define SHMKIT_HEAP_WORD_SIZE 8
+
+// Block word, bits 0..2: free space.
+#define SHMKIT_HEAP_FREE 1
+
+// Block word, bits 0..2: a live block.
+#define SHMKIT_HEAP_USED 2
+
+// Block word, bits 0..2: the end of the chain.
+#define SHMKIT_HEAP_END 3
+
+// Block word, bit 2: the block before this one is free, and its size stands before this word.
+#define SHMKIT_HEAP_PREVIOUS_FREE (1 << 2)
+
+// Block word: first bit of the size, in granules (buddies: in smallest blocks). Bits 3..32 are the owner id; all zero
+// means published.
+#define SHMKIT_HEAP_SIZE_SHIFT 32
+
+// Heap: free blocks below so many granules have a list for each size, others share trees.
+#define SHMKIT_HEAP_SMALL 64
+
+// Heap: nodes of the search tree of a first-fit heap that share a parent.
+#define SHMKIT_HEAP_FANOUT 16
+
 // `ObjectHeader::state`: free space.
 #define SHMKIT_OBJECT_FREE 0
 
@@ -299,6 +327,8 @@ enum shmkit_object_kind_t
     SHMKIT_OBJECT_KIND_ATOMIC_U64 = 24,
     // `Atomic` of `i64`.
     SHMKIT_OBJECT_KIND_ATOMIC_I64 = 25,
+    // `Heap`.
+    SHMKIT_OBJECT_KIND_HEAP = 26,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
