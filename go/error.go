@@ -92,6 +92,10 @@ const (
 	ErrStaleHandle ErrorKind = C.SHMKIT_STALE_HANDLE
 	// The file under a mapping was cut while it was mapped: what was missing reads as zeros. It is an ErrTruncated too.
 	ErrMappingTruncated ErrorKind = C.SHMKIT_MAPPING_TRUNCATED
+	// What a reader of a log wanted next was removed before it came to it.
+	ErrMissed ErrorKind = C.SHMKIT_MISSED
+	// A record that is longer than the log takes.
+	ErrRecordTooLarge ErrorKind = C.SHMKIT_RECORD_TOO_LARGE
 )
 
 // Name returns the name that all languages share, for example "NotFound".

@@ -83,11 +83,15 @@ pub enum ErrorKind {
     StaleHandle = 34,
     /// The file under a mapping was cut while it was mapped: what was missing reads as zeros.
     MappingTruncated = 38,
+    /// What a reader of a log wanted next was removed before it came to it.
+    Missed = 40,
+    /// A record that is longer than the log takes.
+    RecordTooLarge = 41,
 }
 
 impl ErrorKind {
     /// Every kind, by number.
-    pub const ALL: [ErrorKind; 34] = [
+    pub const ALL: [ErrorKind; 36] = [
         ErrorKind::NotFound,
         ErrorKind::AlreadyExists,
         ErrorKind::PermissionDenied,
@@ -122,6 +126,8 @@ impl ErrorKind {
         ErrorKind::InvalidBlock,
         ErrorKind::StaleHandle,
         ErrorKind::MappingTruncated,
+        ErrorKind::Missed,
+        ErrorKind::RecordTooLarge,
     ];
 
     /// The kind of this number, as it crosses the C ABI.
@@ -168,6 +174,8 @@ impl ErrorKind {
             Unsupported => libc::EOPNOTSUPP,
             Broken => libc::EPIPE,
             LimitExceeded => libc::EOVERFLOW,
+            Missed => libc::ENODATA,
+            RecordTooLarge => libc::EMSGSIZE,
             Io | Internal => libc::EIO,
         }
     }
@@ -277,6 +285,16 @@ impl ErrorKind {
                 "MappingTruncated",
                 "the file was cut while it was mapped",
                 "what was read since may be zeros: close it, and open or create it again",
+            ),
+            Missed => (
+                "Missed",
+                "records were removed before they were read",
+                "go on reading at the oldest that is left; keep more, or read faster",
+            ),
+            RecordTooLarge => (
+                "RecordTooLarge",
+                "the record is longer than this log takes",
+                "cut it, or create the log with longer records",
             ),
         }
     }

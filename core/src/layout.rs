@@ -18,6 +18,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::atomic::{AtomicU32, AtomicU64};
 
+mod log;
+
+pub use log::*;
+
 /// The first bytes of every object. The control characters catch a file that was changed by a text-mode copy.
 pub const MAGIC: [u8; 8] = *b"shmkit\x1a\n";
 /// The version of the byte format that processes share: any change of it is a new version.

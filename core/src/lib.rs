@@ -31,6 +31,7 @@ mod atomic;
 mod error;
 mod exports;
 pub mod layout;
+mod log;
 mod mapping;
 mod protocol;
 mod region;
@@ -46,6 +47,10 @@ pub use alloc::{
 };
 pub use atomic::AtomicU32;
 pub use error::{Error, ErrorKind, Result};
+pub use log::{
+    Durability, Durable, Log, LogOptions, LogReader, LogRecord, LogStatus, ReadFrom, Recovery, Reservation,
+    Ticket, Verified,
+};
 pub use mapping::{
     Advice, CodeFunction, CodeMemory, CodeOptions, Flush, HugePages, MapOptions, Mapping, MemoryLock,
     MemoryUse, PageCounts, PageFlags, Pages, Protection, Sharing, Usage, View, clear_soft_dirty,

@@ -76,6 +76,8 @@ shared! {
     layout::HeapRecord,
     layout::ArenaHeader,
     layout::ObjectHeader,
+    layout::LogControl,
+    layout::LogSegmentLive,
 }
 
 impl<'a> SharedBytes<'a> {

@@ -232,3 +232,15 @@ class MappingTruncatedError(TruncatedError):
 
 MappingTruncated = MappingTruncatedError
 """The same, by the name of its kind."""
+
+
+class MissedError(Error):
+    """What a reader of a log wanted next was removed before it came to it."""
+
+    kind = "Missed"
+
+
+class RecordTooLargeError(Error, ValueError):
+    """A record that is longer than the log takes."""
+
+    kind = "RecordTooLarge"

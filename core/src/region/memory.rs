@@ -57,8 +57,12 @@ pub(crate) struct Memory {
 /// All open regions of this process. Locked only inside [`fork::exclude`], so that a forked child finds it in order.
 static OPEN: Mutex<Vec<(FileId, bool, Weak<Memory>)>> = Mutex::new(Vec::new());
 
-/// Writes the header of a new region into its segment, which nobody else knows yet; `READY` comes last.
-pub(crate) fn format(segment: &Segment, geometry: &Geometry) -> Result<()> {
+/// Writes the header and user bytes of a new region into its segment, which nobody else knows yet; `READY` comes last.
+pub(crate) fn format(
+    segment: &Segment,
+    geometry: &Geometry,
+    fill: impl FnOnce(&SharedBytes<'_>) -> Result<()>,
+) -> Result<()> {
     let operation = "create region";
     let map = map_all(segment, geometry, true, operation)?;
     #[allow(unsafe_code)]
@@ -67,6 +71,7 @@ pub(crate) fn format(segment: &Segment, geometry: &Geometry) -> Result<()> {
     bytes.write_at(0, bytemuck::bytes_of(&geometry.to_header()))?;
     let live: &LiveHeader = bytes.shared(layout::LIVE_HEADER_OFFSET)?;
     live.data_len.store(geometry.data_capacity as u64, Ordering::Relaxed);
+    fill(&bytes.slice(geometry.data_offset..geometry.data_offset + geometry.data_capacity)?)?;
     live.state.store(layout::STATE_READY, Ordering::Release);
     Ok(())
 }
@@ -173,6 +178,11 @@ impl Memory {
         unsafe {
             SharedBytes::new(self.map.base(), self.map.len(), self.writable)
         }
+    }
+
+    /// Device and inode of the object.
+    pub fn file_id(&self) -> FileId {
+        self.file_id
     }
 
     /// The owner of the region's guard.

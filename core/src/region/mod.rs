@@ -95,13 +95,13 @@ impl RegionOptions {
     ///
     /// Errors: `AlreadyExists`, `InvalidName`, `InvalidLength`, `InvalidArgument`, `NoSpace`, `PermissionDenied`.
     pub fn create(&self, location: impl Into<Location>, len: u64) -> Result<Region> {
-        self.create_at(location.into(), len)
+        self.create_filled(location.into(), len, |_| Ok(()))
     }
 
     /// Creates a region without a name, on a memfd: only its descriptor leads to it. It goes with the last who has one, or
     /// has it open. A forked child keeps it; others get it through [`Region::try_clone_fd`] and [`Region::from_fd`].
     pub fn create_unnamed(&self, len: u64) -> Result<Region> {
-        self.create_at(Location::Unnamed, len)
+        self.create_filled(Location::Unnamed, len, |_| Ok(()))
     }
 
     /// Opens the region of this name, or creates it. Of several at once, one creates and all get its region.
@@ -122,7 +122,7 @@ impl RegionOptions {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
-            match self.create_at(location.clone(), len) {
+            match self.create_filled(location.clone(), len, |_| Ok(())) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 result => return result,
             }
@@ -131,7 +131,13 @@ impl RegionOptions {
             .with_detail("others keep unlinking it"))
     }
 
-    fn create_at(&self, location: Location, len: u64) -> Result<Region> {
+    /// As [`RegionOptions::create`], with user bytes that are there before anybody sees the region.
+    pub(crate) fn create_filled(
+        &self,
+        location: Location,
+        len: u64,
+        fill: impl FnOnce(&SharedBytes<'_>) -> Result<()>,
+    ) -> Result<Region> {
         let operation = "create region";
         let error = |kind, text| Err(Error::new(kind, operation, location.display()).with_detail(text));
         if !(1..=layout::MAX_SLOT_COUNT).contains(&self.attachments) {
@@ -151,7 +157,7 @@ impl RegionOptions {
             );
         };
         let segment = self.segment.build(operation, location, total)?;
-        memory::format(&segment, &geometry)?;
+        memory::format(&segment, &geometry, fill)?;
         segment.publish(operation)?;
         Region::from_segment(segment, operation)
     }

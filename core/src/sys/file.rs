@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -17,8 +17,8 @@ use super::map::from_io;
 /// Device and inode: which object this is, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
-    device: u64,
-    inode: u64,
+    pub device: u64,
+    pub inode: u64,
 }
 
 /// statfs(2), linux/magic.h: nix has no name for it.
@@ -298,6 +298,20 @@ fn directory_of(path: &Path) -> PathBuf {
 /// Carries the names in the directory of `path` to the disk.
 pub fn sync_directory_of(path: &Path) -> SysResult<()> {
     from_io(File::open(directory_of(path)).and_then(|directory| directory.sync_all()))
+}
+
+/// Makes a directory with this mode, exactly.
+pub fn make_directory(path: &Path, mode: u32) -> SysResult<()> {
+    let mode = Mode::from_bits_truncate(mode);
+    nix::unistd::mkdir(path, mode)?;
+    // The umask may have taken bits away.
+    from_io(std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode.bits())))
+}
+
+/// Permission bits and group id of a file.
+pub fn mode_and_group(path: &Path) -> SysResult<(u32, u32)> {
+    let meta = from_io(path.symlink_metadata())?;
+    Ok((meta.mode() & 0o777, meta.gid()))
 }
 
 /// Removes a name; the object goes with its last user.

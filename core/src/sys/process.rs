@@ -19,6 +19,12 @@ pub fn command_name() -> Vec<u8> {
     name
 }
 
+/// A number that is drawn when the machine starts (proc(5), `random/boot_id`); `None` without /proc.
+pub fn boot_id() -> Option<u128> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    u128::from_str_radix(&text.trim_ascii_end().replace('-', ""), 16).ok()
+}
+
 /// Bytes nobody can guess (getrandom(2)). Called by number: the C library's function is newer than the oldest one our
 /// binaries run on.
 pub fn random_bytes<const N: usize>() -> super::SysResult<[u8; N]> {

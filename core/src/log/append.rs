@@ -1,0 +1,343 @@
+//! Appending: claim, fill, commit.
+//!
+//! | step | store that commits it | a death before it | a death after it |
+//! |---|---|---|---|
+//! | claim | the word, from 0 to *claimed* | nothing | a claim of a dead owner: padding, when somebody sees it |
+//! | move the tail over it | the tail | the next writer steps over the word by itself | |
+//! | commit | the word, from *claimed* to *committed* | as after the claim | the record is there |
+//! | leave a segment | the word of the rest, from 0 to FILL | a segment that nobody has reached yet | |
+//!
+//! The next segment is there before the rest of the last one is filled, so a full disk stops a record and not the log.
+
+use std::sync::Arc;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::control::Control;
+use super::options::Durability;
+use super::record;
+use super::segment::SegmentMap;
+use super::{Inner, upkeep};
+use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{LOG_DEAD, LOG_FILL, LOG_RECORD_HEADER_SIZE};
+use crate::protocol::party::Party;
+use crate::protocol::signal;
+
+const OPERATION: &str = "append to log";
+
+/// A claim: bytes of a segment that are this process's to fill.
+#[derive(Clone, Copy)]
+pub(super) struct Claim {
+    /// Where the record's header is, in the segment.
+    pub offset: usize,
+    pub position: u64,
+    /// Bytes of the payload that was asked for.
+    pub len: usize,
+    pub time_ns: u64,
+    /// The word.
+    pub word: u64,
+}
+
+/// A record's header without the word.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct RecordFields {
+    pub checksum: u32,
+    pub kind: u32,
+    pub time_ns: u64,
+}
+
+/// What a look for room in a segment gives.
+enum Room {
+    Claimed(usize),
+    /// The record does not fit behind this offset, or the segment has become too old.
+    Full(usize),
+    /// The tail is in another segment.
+    Elsewhere,
+}
+
+impl Inner {
+    /// Appends one record and returns where it is.
+    #[inline]
+    pub(super) fn append_one(&self, kind: u32, payload: &[u8]) -> Result<u64> {
+        self.claim(payload.len(), |segment, claim| {
+            let checksum = record::checksum_start(claim.len, kind, claim.time_ns, claim.position);
+            let checksum = crc32c::crc32c_append(checksum, payload);
+            let fields = RecordFields { checksum, kind, time_ns: claim.time_ns };
+            write_record(segment, claim.offset, &fields, payload)?;
+            self.commit(segment, &claim, claim.len)?;
+            Ok(claim.position)
+        })
+    }
+
+    /// Appends several records with one claim: all of them become visible at once, or none.
+    pub(super) fn append_many(&self, records: &[(u32, &[u8])]) -> Result<Vec<u64>> {
+        let Some(((_, first), rest)) = records.split_first() else { return Ok(Vec::new()) };
+        let total = records.iter().map(|(_, payload)| record::span(payload.len())).sum::<usize>();
+        self.claim(total - LOG_RECORD_HEADER_SIZE, |segment, claim| {
+            let mut positions = Vec::with_capacity(records.len());
+            let mut at = claim.offset;
+            for (kind, payload) in records {
+                let position = segment.base + at as u64;
+                let checksum = record::checksum_start(payload.len(), *kind, claim.time_ns, position);
+                let checksum = crc32c::crc32c_append(checksum, payload);
+                let fields = RecordFields { checksum, kind: *kind, time_ns: claim.time_ns };
+                write_record(segment, at, &fields, payload)?;
+                positions.push(position);
+                at += record::span(payload.len());
+            }
+            // The words of all but the first lie inside our claim: nobody comes to them before the first is committed.
+            let mut at = claim.offset + record::span(first.len());
+            for (_, payload) in rest {
+                let word = segment.word(at).ok_or_else(|| self.bad_word(claim.position))?;
+                word.store(record::committed(payload.len()), Relaxed);
+                at += record::span(payload.len());
+            }
+            self.commit(segment, &claim, first.len())?;
+            Ok(positions)
+        })
+    }
+
+    /// Claims room for a payload and hands it to `fill`, which commits it.
+    #[inline]
+    pub(super) fn claim<T>(
+        &self,
+        len: usize,
+        fill: impl FnOnce(&Arc<SegmentMap>, Claim) -> Result<T>,
+    ) -> Result<T> {
+        let me = self.control.memory.me(OPERATION)?;
+        self.check(len)?;
+        let time_ns = self.now_ns();
+        loop {
+            let current = self.current.read();
+            let room = match &*current {
+                Some(segment) => self.claim_in(segment, me, len, time_ns)?,
+                None => Room::Elsewhere,
+            };
+            match (room, &*current) {
+                (Room::Claimed(offset), Some(segment)) => {
+                    let position = segment.base + offset as u64;
+                    let claim = Claim { offset, position, len, time_ns, word: record::claimed(me, len) };
+                    return fill(segment, claim);
+                }
+                (Room::Full(offset), Some(segment)) => {
+                    let segment = Arc::clone(segment);
+                    drop(current);
+                    self.roll(&segment, offset)?;
+                }
+                _ => {
+                    drop(current);
+                    self.follow_tail()?;
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn check(&self, len: usize) -> Result<()> {
+        if self.exports.is_closed() {
+            return Err(self.control.error(ErrorKind::Closed, OPERATION));
+        }
+        if len as u64 > self.control.parameters.max_record_len {
+            return Err(self.control.error(ErrorKind::RecordTooLarge, OPERATION).with_detail(format!(
+                "{len} bytes, this log takes {}",
+                self.control.parameters.max_record_len
+            )));
+        }
+        self.report_failures()
+    }
+
+    #[inline]
+    fn claim_in(&self, segment: &SegmentMap, me: u32, len: usize, time_ns: u64) -> Result<Room> {
+        let tail = &self.control.words().tail;
+        let need = record::span(len);
+        let claim = record::claimed(me, len);
+        let mut at = tail.load(Acquire);
+        loop {
+            let Some(offset) = segment.offset_of(at) else { return Ok(Room::Elsewhere) };
+            let Some(word) = segment.word(offset) else { return Err(self.bad_word(at)) };
+            if need > segment.capacity - offset || self.is_too_old(segment, offset, time_ns) {
+                // Somebody may have claimed here since, and then the rest begins further on.
+                match word.load(Acquire) {
+                    0 => return Ok(Room::Full(offset)),
+                    seen => at = self.step_over(segment, offset, seen)?,
+                }
+                continue;
+            }
+            segment.touch(offset, offset + need);
+            match word.compare_exchange(0, claim, SeqCst, Acquire) {
+                Ok(_) => {
+                    // Whoever finds it unmoved moves it.
+                    let _ = tail.compare_exchange(at, at + need as u64, SeqCst, Relaxed);
+                    if offset == 0
+                        && let Some(live) = segment.live()
+                    {
+                        live.first_ns.store(time_ns, Relaxed);
+                    }
+                    return Ok(Room::Claimed(offset));
+                }
+                Err(seen) => at = self.step_over(segment, offset, seen)?,
+            }
+        }
+    }
+
+    /// Helps the tail over what a word describes; returns where to look next.
+    fn step_over(&self, segment: &SegmentMap, offset: usize, seen: u64) -> Result<u64> {
+        let at = segment.base + offset as u64;
+        match record::parse(seen, segment.capacity - offset) {
+            Some((_, span)) if span > 0 => {
+                let next = at + span as u64;
+                match self.control.words().tail.compare_exchange(at, next, SeqCst, Acquire) {
+                    Ok(_) => Ok(next),
+                    Err(now) => Ok(now.max(next)),
+                }
+            }
+            _ => Err(self.bad_word(at)),
+        }
+    }
+
+    #[inline]
+    fn is_too_old(&self, segment: &SegmentMap, offset: usize, now_ns: u64) -> bool {
+        let max_age_ns = self.control.parameters.max_age_ns;
+        if max_age_ns == 0 || offset == 0 {
+            return false;
+        }
+        let Some(live) = segment.live() else { return false };
+        match live.first_ns.load(Relaxed) {
+            // Who claimed the first record died before it said when, or has not yet.
+            0 => {
+                let _ = live.first_ns.compare_exchange(0, now_ns, Relaxed, Relaxed);
+                false
+            }
+            first_ns => now_ns.saturating_sub(first_ns) >= max_age_ns,
+        }
+    }
+
+    /// The claim becomes a record of `len` bytes, at most what was claimed; what is left has words of its own already.
+    #[inline]
+    pub(super) fn commit(&self, segment: &SegmentMap, claim: &Claim, len: usize) -> Result<()> {
+        let committed = record::committed(len);
+        let word = segment.word(claim.offset).ok_or_else(|| self.bad_word(claim.position))?;
+        // Not a plain store: a claim that was inherited over a fork, or outlived its attachment, was settled by others.
+        if word.compare_exchange(claim.word, committed, SeqCst, Relaxed).is_err() {
+            return Err(self
+                .control
+                .error(ErrorKind::NotOwner, OPERATION)
+                .with_detail("the process was detached, or forked, while it wrote the record"));
+        }
+        signal::notify(&self.control.words().signal, true, &*self.control.memory);
+        Ok(())
+    }
+
+    /// Leaves a segment for the next one.
+    #[cold]
+    fn roll(&self, segment: &Arc<SegmentMap>, offset: usize) -> Result<()> {
+        let _one_thread = self.rolling.lock();
+        let position = segment.base + offset as u64;
+        let tail = &self.control.words().tail;
+        if tail.load(Acquire) != position {
+            return Ok(());
+        }
+        let next = self.open_or_create(segment.end())?;
+        let word = segment.word(offset).ok_or_else(|| self.bad_word(position))?;
+        let rest = record::fill(LOG_FILL, segment.capacity - offset);
+        if word.compare_exchange(0, rest, SeqCst, Acquire).is_ok() {
+            let _ = tail.compare_exchange(position, segment.end(), SeqCst, Relaxed);
+            self.enter(next);
+        }
+        Ok(())
+    }
+
+    /// Goes to the segment that the tail is in.
+    #[cold]
+    fn follow_tail(&self) -> Result<()> {
+        let _one_thread = self.rolling.lock();
+        let tail = &self.control.words().tail;
+        loop {
+            let at = tail.load(Acquire);
+            let base = self.control.base_of(at);
+            if self.current.read().as_ref().is_some_and(|segment| segment.base == base) {
+                return Ok(());
+            }
+            let found = match SegmentMap::open(&self.control, base, OPERATION)? {
+                Some(found) => Some(Arc::new(found)),
+                // The last record filled its segment to the end, and nobody has needed the next one yet.
+                None if at == base && self.has_segment_before(base)? => Some(self.open_or_create(base)?),
+                None => None,
+            };
+            match found {
+                Some(found) => {
+                    self.enter(found);
+                    return Ok(());
+                }
+                // Unless it moved on meanwhile, there is no such segment.
+                None if tail.load(Acquire) == at => {
+                    return Err(self
+                        .control
+                        .error(ErrorKind::NotFound, OPERATION)
+                        .with_detail(format!("its segment at position {base}")));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn has_segment_before(&self, base: u64) -> Result<bool> {
+        let Some(before) = base.checked_sub(self.control.capacity()) else { return Ok(true) };
+        let mapped = self.current.read().as_ref().is_some_and(|segment| segment.base == before);
+        Ok(mapped || SegmentMap::open(&self.control, before, OPERATION)?.is_some())
+    }
+
+    fn open_or_create(&self, base: u64) -> Result<Arc<SegmentMap>> {
+        if let Some(found) = SegmentMap::open(&self.control, base, OPERATION)? {
+            return Ok(Arc::new(found));
+        }
+        // Somebody may have put another log into our directory's place.
+        self.control.expect_in_place(OPERATION)?;
+        let durable = self.durability != Durability::None;
+        SegmentMap::create(&self.control, base, durable, OPERATION).map(Arc::new)
+    }
+
+    fn enter(&self, segment: Arc<SegmentMap>) {
+        let mut current = self.current.write();
+        if current.as_ref().is_none_or(|current| current.base < segment.base) {
+            *current = Some(segment);
+            drop(current);
+            upkeep::retain(self);
+        }
+    }
+
+    #[cold]
+    fn bad_word(&self, position: u64) -> Error {
+        self.control
+            .error(ErrorKind::Corrupted, OPERATION)
+            .with_detail(format!("at position {position} stands what no process of this library wrote"))
+    }
+}
+
+/// Writes everything of a record but its word.
+#[inline]
+fn write_record(segment: &SegmentMap, offset: usize, header: &RecordFields, payload: &[u8]) -> Result<()> {
+    let records = segment.records();
+    records.write_at(offset + size_of::<u64>(), bytemuck::bytes_of(header))?;
+    records.write_at(offset + LOG_RECORD_HEADER_SIZE, payload)
+}
+
+/// Makes padding of a claim whose owner is certainly dead. `true`: the claim is gone, by us or by somebody else. Through a
+/// read-only handle nothing can be changed, but the dead will not commit any more.
+#[cold]
+pub(super) fn bury(control: &Control, segment: &SegmentMap, offset: usize, claim: u64, owner: u32) -> bool {
+    let memory = &*control.memory;
+    if owner == memory.me_if_attached() || !memory.is_dead(owner) {
+        return false;
+    }
+    let Some(word) = segment.word(offset) else { return false };
+    if control.is_writable()
+        && word.compare_exchange(claim, record::settled(claim, LOG_DEAD), SeqCst, Relaxed).is_ok()
+    {
+        control.words().dead.fetch_add(1, Relaxed);
+        signal::notify(&control.words().signal, true, memory);
+    }
+    true
+}

@@ -1,0 +1,240 @@
+//! Flushes: many who wait share one, across processes.
+//!
+//! Flushes are numbered. A record that was committed when flush `n` had not begun is on the disk when flush `n + 1` or a later
+//! one has ended well: its ticket says `n + 1`. So nobody waits for a slow writer whose claim stands before his record. That
+//! claim's *word* is flushed with it, and a word is all that recovery needs to step over a claim.
+//!
+//! | step | store that commits it | the leader dies before it | after it |
+//! |---|---|---|---|
+//! | begin | `started` | another leads | the number never ends; a later one covers its tickets |
+//! | note how it ended | `results` | the same | `done` does not count it yet: a later flush repeats the work |
+//! | end | `done` | | who waited is told, or finds out when its slice of sleep runs out |
+//!
+//! `flushed_to` is where recovery begins to look: before it everything is settled, and was settled before a flush that ended
+//! well began.
+//!
+//! A flush that failed is told to everybody whose ticket it was: to who waits, by the result of that number; to who does not
+//! wait (policies `Interval` and `Bytes`), at the next append of each process, by the count of failures. The kernel may
+//! forget what it could not write, so a later flush that ends well does not take the failure back.
+
+use nix::errno::Errno;
+
+use super::append;
+use super::options::Durability;
+use super::record::{self, Seen};
+use super::segment::{self, SegmentMap};
+use super::{Inner, Ticket};
+use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use crate::error::{ErrorKind, Result};
+use crate::layout::{LOG_FLUSH_RESULTS, LOG_RESULT_SHIFT};
+use crate::protocol::party::Acquired;
+use crate::protocol::wait::{Sleeper, Wait};
+use crate::protocol::{signal, word};
+
+const OPERATION: &str = "flush log";
+
+impl Inner {
+    /// The number of the flush that will carry what is committed now.
+    #[inline]
+    pub(super) fn next_flush(&self) -> u64 {
+        self.control.words().started.load(SeqCst).saturating_add(1)
+    }
+
+    /// How a flush ended: for all tickets with its number. `None`: it has not, nor a later one.
+    pub(super) fn flush_outcome(&self, flush: u64) -> Option<Result<()>> {
+        let words = self.control.words();
+        if words.done.load(SeqCst) < flush {
+            return None;
+        }
+        let result = words.results[flush as usize % LOG_FLUSH_RESULTS].load(Acquire);
+        let errno = if result >> LOG_RESULT_SHIFT == flush {
+            (result & ((1 << LOG_RESULT_SHIFT) - 1)) as i32
+        } else if words.failed.load(Acquire) >= flush {
+            // Too long ago, or its leader died: some flush since then failed, and it may have been this one.
+            words.failed_errno.load(Relaxed) as i32
+        } else {
+            0
+        };
+        Some(if errno == 0 { Ok(()) } else { Err(self.flush_error(errno)) })
+    }
+
+    /// Waits until a flush has ended, leading one if nobody does.
+    pub(super) fn wait_flush(&self, flush: u64, wait: &Wait) -> Result<()> {
+        let (words, memory) = (self.control.words(), &*self.control.memory);
+        let me = memory.me(OPERATION)?;
+        let mut sleeper = Sleeper::new(wait);
+        loop {
+            if let Some(outcome) = self.flush_outcome(flush) {
+                return outcome;
+            }
+            let watched = signal::watch(&words.flush_signal);
+            if self.flush_outcome(flush).is_some() {
+                continue;
+            }
+            if let Some(acquired) = word::try_lock(&words.flush_lock, me, memory) {
+                // Somebody may have ended it between our look and the lock.
+                if self.flush_outcome(flush).is_none() {
+                    self.lead(me, acquired)?;
+                } else {
+                    self.stop_leading(me, acquired);
+                }
+                continue;
+            }
+            signal::sleep(&words.flush_signal, watched, &mut sleeper, memory)
+                .map_err(|stop| self.control.error(stop.into(), OPERATION))?;
+        }
+    }
+
+    /// A flush that nobody shares.
+    pub(super) fn flush_alone(&self, wait: &Wait) -> Result<()> {
+        let (words, memory) = (self.control.words(), &*self.control.memory);
+        let me = memory.me(OPERATION)?;
+        let acquired = word::lock(&words.flush_lock, me, memory, wait)
+            .map_err(|stop| self.control.error(stop.into(), OPERATION))?;
+        let flush = self.lead(me, acquired)?;
+        self.flush_outcome(flush).unwrap_or(Ok(()))
+    }
+
+    /// Makes one flush under the lock, gives the lock back and tells everybody. Returns its number.
+    fn lead(&self, me: u32, acquired: Acquired) -> Result<u64> {
+        let words = self.control.words();
+        let number = words.started.fetch_add(1, SeqCst).saturating_add(1);
+        let tail = words.tail.load(SeqCst);
+        let from = words.flushed_to.load(Acquire).max(words.start.load(Acquire));
+        let settled = self.settled_from(from, tail);
+        let synced = settled.and_then(|settled| self.sync_range(from, tail).map(|errno| (settled, errno)));
+        if let Ok((settled, None)) = synced {
+            words.flushed_to.fetch_max(settled, Release);
+            words.synced_to.store(tail, Release);
+        }
+        let errno = match &synced {
+            Ok((_, errno)) => errno.map_or(0, |errno| errno as i32),
+            Err(error) => error.errno(),
+        };
+        if errno != 0 {
+            words.failed_errno.store(errno as u32, Relaxed);
+            words.failed.store(number, Release);
+            words.failures.fetch_add(1, SeqCst);
+        }
+        let result = number << LOG_RESULT_SHIFT | u64::from(errno as u32 & 0xFFFF);
+        words.results[number as usize % LOG_FLUSH_RESULTS].store(result, Release);
+        words.done.fetch_max(number, SeqCst);
+        self.stop_leading(me, acquired);
+        Ok(number)
+    }
+
+    fn stop_leading(&self, me: u32, acquired: Acquired) {
+        let (words, memory) = (self.control.words(), &*self.control.memory);
+        if acquired == Acquired::OwnerDied {
+            // What it had not ended counts for nothing.
+            word::make_consistent(&words.flush_lock, me);
+        }
+        word::unlock(&words.flush_lock, me, 1, memory);
+        signal::notify(&words.flush_signal, true, memory);
+    }
+
+    /// How far everything is settled. Claims of the dead become padding on the way.
+    fn settled_from(&self, from: u64, tail: u64) -> Result<u64> {
+        let mut at = from;
+        while at < tail {
+            let Some(segment) = self.segment_at(at, OPERATION)? else { break };
+            while let Some(offset) = segment.offset_of(at).filter(|_| at < tail) {
+                let Some(word) = segment.word(offset) else { return Ok(at) };
+                let seen = word.load(Acquire);
+                match record::parse(seen, segment.capacity - offset) {
+                    Some((Seen::Record { .. } | Seen::Padding, span)) => at += span as u64,
+                    Some((Seen::Claimed { owner }, span)) if self.bury(&segment, offset, seen, owner) => {
+                        at += span as u64;
+                    }
+                    _ => return Ok(at),
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// Carries a range of positions to the disk: the errno of the first failure, if there is one.
+    fn sync_range(&self, from: u64, to: u64) -> Result<Option<Errno>> {
+        #[cfg(test)]
+        if let Some(errno) = self.fail_next_flush.lock().take() {
+            return Ok(Some(errno));
+        }
+        if from >= to {
+            return Ok(None);
+        }
+        let (first, last) = (self.control.base_of(from), self.control.base_of(to));
+        let bases = match first == last {
+            true => vec![first],
+            // What is there, and not what two numbers of shared memory span.
+            false => segment::list(&self.control, OPERATION)?,
+        };
+        let mut failure = None;
+        for base in bases.into_iter().filter(|base| (first..=last).contains(base)) {
+            let Some(segment) = self.segment_at(base, OPERATION)? else { continue };
+            let start = from.saturating_sub(base) as usize;
+            let end = (to - base).min(segment.capacity as u64) as usize;
+            failure = failure.or(segment.sync(start, end).err());
+        }
+        Ok(failure)
+    }
+
+    /// What a policy does after an append.
+    #[inline]
+    pub(super) fn appended(&self) {
+        match self.durability {
+            Durability::None | Durability::Group | Durability::Every => {}
+            Durability::Interval(_) => self.keep(false),
+            Durability::Bytes(bytes) => {
+                let words = self.control.words();
+                let unsynced = words.tail.load(Relaxed).saturating_sub(words.synced_to.load(Relaxed));
+                if unsynced >= bytes {
+                    self.keep(true);
+                }
+            }
+        }
+    }
+
+    /// Waits as the policy says for a record that was just committed.
+    #[inline]
+    pub(super) fn settle(&self, ticket: Ticket) -> Result<()> {
+        match self.durability {
+            Durability::Group => self.wait_flush(ticket.flush, &Wait::FOREVER),
+            Durability::Every => self.flush_alone(&Wait::FOREVER),
+            _ => Ok(()),
+        }
+    }
+
+    /// Under a policy whose appends wait for nothing: a flush that failed since this was asked last.
+    #[inline]
+    pub(super) fn report_failures(&self) -> Result<()> {
+        let failures = self.control.words().failures.load(Relaxed);
+        if failures == self.known_failures.load(Relaxed) {
+            return Ok(());
+        }
+        self.report_new_failures(failures)
+    }
+
+    #[cold]
+    fn report_new_failures(&self, failures: u32) -> Result<()> {
+        self.known_failures.store(failures, Relaxed);
+        if !matches!(self.durability, Durability::Interval(_) | Durability::Bytes(_)) {
+            return Ok(());
+        }
+        let errno = self.control.words().failed_errno.load(Relaxed) as i32;
+        Err(self.flush_error(errno).with_detail("earlier records may not be on the disk"))
+    }
+
+    fn flush_error(&self, errno: i32) -> crate::Error {
+        self.control.system_error(Errno::from_raw(errno), OPERATION)
+    }
+
+    /// Makes padding of a claim whose owner is dead. `true`: it is none any more.
+    pub(super) fn bury(&self, segment: &SegmentMap, offset: usize, claim: u64, owner: u32) -> bool {
+        append::bury(&self.control, segment, offset, claim, owner)
+    }
+
+    #[cold]
+    pub(super) fn closed(&self, operation: &'static str) -> crate::Error {
+        self.control.error(ErrorKind::Closed, operation)
+    }
+}

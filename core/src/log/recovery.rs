@@ -1,0 +1,283 @@
+//! Making a log ready after the machine stopped: what is there is looked at, and what a power cut tore is cut out.
+//!
+//! A power cut leaves, of each page, the bytes of the last flush or any later ones. What that can do, and what is done:
+//!
+//! | found | because | becomes |
+//! |---|---|---|
+//! | a record with the right checksum | | stays, also behind a gap |
+//! | a record with a wrong checksum | pages of it are missing | a CUT up to the next good record |
+//! | a claim | its writer is gone with the machine | the same |
+//! | zeros before a good record | the page of a header is missing | the same |
+//! | padding | | stays |
+//! | nothing good behind this place | it is the end | zeros, up to the end of the segment; later segments go |
+//!
+//! Everything that was flushed stays: a flush of a record carries the words of all records before it in its segment, so
+//! that the chain leads to it. Nobody appends meanwhile (see [`super::control`]); dying in here leaves a log that is not
+//! ready, and the next one begins again: each store leaves a log that this procedure reads the same way.
+
+use super::control::Control;
+use super::record::{self, Seen};
+use super::segment::{self, SegmentMap};
+use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::error::{ErrorKind, Result};
+use crate::layout::{LOG_CUT, LOG_RECORD_ALIGN, LogControl, LogRecordHeader};
+use crate::sys::file;
+
+const OPERATION: &str = "open log";
+
+/// What was repaired when a log was opened after the machine stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Good records that were looked at: those behind the last position known to be flushed.
+    pub records: u64,
+    /// Places that were cut out because they were incomplete.
+    pub cuts: u64,
+    /// Bytes of these places, and of what was cut off at the end.
+    pub cut_bytes: u64,
+    /// Where the log ends now.
+    pub end: u64,
+}
+
+/// Repairs a log that nobody uses, and sets its shared words.
+pub(super) fn run(control: &Control) -> Result<Recovery> {
+    let mut recovery = Recovery::default();
+    let bases = segment::list(control, OPERATION)?;
+    let (mut start, mut flushed_to) = (0, 0);
+    if bases.is_empty() {
+        SegmentMap::create(control, 0, true, OPERATION)?;
+    } else {
+        // Files before a gap belong to a retention that was interrupted; a file behind one cannot be: it was created
+        // when its predecessor was there, and retention removes the oldest first.
+        let first = contiguous(control, &bases);
+        start = bases[first];
+        flushed_to = trusted(control, control.words().flushed_to.load(Relaxed), &bases[first..])?;
+        recovery.end = scan(control, &bases[first..], flushed_to, &mut recovery)?;
+        flushed_to = recovery.end;
+        for base in bases[..first].iter().chain(bases.iter().filter(|base| **base > recovery.end)) {
+            let path = segment::path(control, *base);
+            file::unlink(&path).map_err(|errno| control.system_error(errno, OPERATION))?;
+        }
+        file::sync_directory_of(&segment::path(control, 0))
+            .map_err(|errno| control.system_error(errno, OPERATION))?;
+    }
+    set_words(control.words(), start, recovery.end, flushed_to, &recovery);
+    Ok(recovery)
+}
+
+/// The index of the first segment from which all follow each other.
+fn contiguous(control: &Control, bases: &[u64]) -> usize {
+    let follows = |pair: &[u64]| pair[1] - pair[0] == control.capacity();
+    bases.windows(2).rposition(|pair| !follows(pair)).map_or(0, |index| index + 1)
+}
+
+/// The flushed position as the control object says, if it is one that a record can begin at; else the start of the log, so
+/// that everything is looked at. Taken as it is, a wrong one would have records taken for zeros behind the end.
+fn trusted(control: &Control, flushed_to: u64, bases: &[u64]) -> Result<u64> {
+    let base = control.base_of(flushed_to);
+    let is_record_start = match bases.contains(&base) {
+        true => SegmentMap::open(control, base, OPERATION)?
+            .is_some_and(|segment| is_boundary(&segment, (flushed_to - base) as usize)),
+        false => bases.last().is_some_and(|last| last + control.capacity() == flushed_to),
+    };
+    Ok(if is_record_start { flushed_to } else { bases[0] })
+}
+
+/// Walks the segments from the flushed position on, cuts, and returns where the log ends.
+fn scan(control: &Control, bases: &[u64], flushed_to: u64, recovery: &mut Recovery) -> Result<u64> {
+    // The last segment with a good record: what is behind it is the end.
+    let mut end = bases[0];
+    let mut unfinished: Vec<SegmentMap> = Vec::new();
+    for &base in bases {
+        if base + control.capacity() < flushed_to {
+            continue;
+        }
+        let segment = match SegmentMap::open(control, base, OPERATION) {
+            Ok(Some(segment)) => segment,
+            // A header that the power cut tore, at the end of the log: nothing in it was ever flushed.
+            Err(error) if is_torn(error.kind()) && base >= flushed_to && base != bases[0] => break,
+            Ok(None) => break,
+            Err(error) => return Err(error),
+        };
+        let walked = walk(&segment, flushed_to, recovery)?;
+        if walked.found {
+            // All before is followed by something good: what is missing at their ends is a gap.
+            for before in unfinished.drain(..) {
+                let gap = walk(&before, flushed_to, &mut Recovery::default())?;
+                cut(&before, gap.end, before.capacity, recovery)?;
+                before.sync(0, before.capacity).map_err(|errno| control.system_error(errno, OPERATION))?;
+            }
+        }
+        if walked.found || end == base {
+            end = base + walked.end as u64;
+        }
+        if walked.end < segment.capacity {
+            unfinished.push(segment);
+        } else {
+            segment.sync(0, segment.capacity).map_err(|errno| control.system_error(errno, OPERATION))?;
+            end = end.max(segment.end());
+        }
+    }
+    clear_end(control, end, recovery)?;
+    Ok(end)
+}
+
+fn is_torn(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::BadMagic | ErrorKind::Corrupted | ErrorKind::Truncated)
+}
+
+struct Walked {
+    /// Offset behind the last good record or padding.
+    end: usize,
+    /// Whether there was one, or what was flushed ends in here.
+    found: bool,
+}
+
+/// Walks one segment, cutting out what lies between good records.
+fn walk(segment: &SegmentMap, flushed_to: u64, recovery: &mut Recovery) -> Result<Walked> {
+    let mut at = match segment.offset_of(flushed_to) {
+        Some(offset) if is_boundary(segment, offset) => offset,
+        _ => 0,
+    };
+    let mut walked = Walked { end: at, found: segment.base <= flushed_to };
+    while at < segment.capacity {
+        match look(segment, at)? {
+            Look::Good(len) => {
+                at += len;
+                recovery.records += 1;
+                walked = Walked { end: at, found: true };
+            }
+            Look::Padding(len) => {
+                at += len;
+                walked = Walked { end: at, found: true };
+            }
+            Look::Bad => match next_good(segment, at)? {
+                Some(next) => {
+                    cut(segment, at, next, recovery)?;
+                    at = next;
+                }
+                None => break,
+            },
+        }
+    }
+    Ok(walked)
+}
+
+enum Look {
+    Good(usize),
+    Padding(usize),
+    Bad,
+}
+
+fn look(segment: &SegmentMap, at: usize) -> Result<Look> {
+    let Some(word) = segment.word(at) else { return Ok(Look::Bad) };
+    Ok(match record::parse(word.load(Acquire), segment.capacity - at) {
+        Some((Seen::Record { len }, span)) if is_intact(segment, at, len)? => Look::Good(span),
+        Some((Seen::Padding, span)) => Look::Padding(span),
+        _ => Look::Bad,
+    })
+}
+
+/// Whether the record at this offset has the checksum that it says.
+pub(super) fn is_intact(segment: &SegmentMap, at: usize, len: usize) -> Result<bool> {
+    let header = header(segment, at)?;
+    let position = segment.base + at as u64;
+    let start = record::checksum_start(len, header.kind, header.time_ns, position);
+    Ok(segment.checksum(start, at + size_of::<LogRecordHeader>(), len)? == header.checksum)
+}
+
+/// A copy of a record's header.
+pub(super) fn header(segment: &SegmentMap, at: usize) -> Result<LogRecordHeader> {
+    let mut header = <LogRecordHeader as bytemuck::Zeroable>::zeroed();
+    segment.records().read_at(at, bytemuck::bytes_of_mut(&mut header))?;
+    Ok(header)
+}
+
+/// The next offset behind `at` where a good record stands.
+pub(super) fn next_good(segment: &SegmentMap, at: usize) -> Result<Option<usize>> {
+    let good = |at: usize| Ok::<_, crate::Error>(matches!(look(segment, at)?, Look::Good(_)));
+    // First where the word at this place leads: a payload may hold what looks like a record.
+    if let Some(word) = segment.word(at)
+        && let Some((_, span)) = record::parse(word.load(Acquire), segment.capacity - at)
+        && span > 0
+        && good(at + span)?
+    {
+        return Ok(Some(at + span));
+    }
+    let mut next = at + LOG_RECORD_ALIGN;
+    while next < segment.capacity {
+        if good(next)? {
+            return Ok(Some(next));
+        }
+        next += LOG_RECORD_ALIGN;
+    }
+    Ok(None)
+}
+
+/// Whether walking from the start of the segment leads to this offset.
+pub(super) fn is_boundary(segment: &SegmentMap, offset: usize) -> bool {
+    let mut at = 0;
+    while at < offset {
+        let Some(word) = segment.word(at) else { return false };
+        match record::parse(word.load(Acquire), segment.capacity - at) {
+            Some((Seen::Free, _)) | None => return false,
+            Some((_, span)) => at += span,
+        }
+    }
+    at == offset
+}
+
+fn cut(segment: &SegmentMap, from: usize, to: usize, recovery: &mut Recovery) -> Result<()> {
+    if let Some(word) = segment.word(from)
+        && from < to
+    {
+        word.store(record::fill(LOG_CUT, to - from), Release);
+        recovery.cuts += 1;
+        recovery.cut_bytes += (to - from) as u64;
+    }
+    Ok(())
+}
+
+/// Sets everything behind the end to zero: a claim must find its word 0, and a reader what was claimed since.
+fn clear_end(control: &Control, end: u64, recovery: &mut Recovery) -> Result<()> {
+    let base = control.base_of(end);
+    let Some(segment) = SegmentMap::open(control, base, OPERATION)? else {
+        // The log ends exactly where a segment does.
+        return SegmentMap::create(control, base, true, OPERATION).map(drop);
+    };
+    let from = (end - base) as usize;
+    let mut page = [0; 4096];
+    let mut at = from;
+    while at < segment.capacity {
+        let len = (4096 - at % 4096).min(segment.capacity - at);
+        segment.records().read_at(at, &mut page[..len])?;
+        if let Some(last) = page[..len].iter().rposition(|byte| *byte != 0) {
+            segment.records().zero_at(at, len)?;
+            recovery.cut_bytes += last as u64 + 1;
+        }
+        at += len;
+    }
+    segment.sync(0, segment.capacity).map_err(|errno| control.system_error(errno, OPERATION))
+}
+
+/// Sets all shared words but the counters, which go on counting.
+fn set_words(words: &LogControl, start: u64, end: u64, flushed_to: u64, recovery: &Recovery) {
+    for word in [&words.signal, &words.failures, &words.flush_signal, &words.failed_errno] {
+        word.store(0, Relaxed);
+    }
+    for lock in [&words.flush_lock, &words.upkeep_lock] {
+        lock.word.store(0, Relaxed);
+    }
+    for word in [&words.started, &words.done, &words.failed] {
+        word.store(0, Relaxed);
+    }
+    for result in &words.results {
+        result.store(0, Relaxed);
+    }
+    words.tail.store(end, Relaxed);
+    words.synced_to.store(flushed_to, Relaxed);
+    words.flushed_to.store(flushed_to, Relaxed);
+    words.start.store(start, Relaxed);
+    words.cuts.fetch_add(recovery.cuts, Relaxed);
+    words.cut_bytes.fetch_add(recovery.cut_bytes, Relaxed);
+}

@@ -1,0 +1,186 @@
+//! A log in one process.
+
+use super::*;
+
+fn log(options: LogOptions) -> (tempfile::TempDir, Log) {
+    let directory = tempfile::tempdir().unwrap();
+    let log = options.create(directory.path().join("log")).unwrap();
+    (directory, log)
+}
+
+fn all(log: &Log) -> Vec<(u32, Vec<u8>)> {
+    let reader = log.reader(ReadFrom::Start).unwrap();
+    reader.map(|record| record.map(|record| (record.kind(), record.to_vec())).unwrap()).collect()
+}
+
+#[test]
+fn what_is_appended_is_read_in_order() {
+    let (_directory, log) = log(LogOptions::new().segment_len(8192));
+    let mut expected = Vec::new();
+    for number in 0..1000u32 {
+        let payload = vec![number as u8; (number * 7 % 1000) as usize];
+        log.append(number, &payload).unwrap();
+        expected.push((number, payload));
+    }
+    assert_eq!(all(&log), expected);
+}
+
+#[test]
+fn records_survive_the_handle_and_readers_begin_where_they_are_told() {
+    let (directory, log) = log(LogOptions::new());
+    let first = log.append(1, b"one").unwrap();
+    let second = log.append(2, b"").unwrap();
+    drop(log);
+    let log = Log::open(directory.path().join("log")).unwrap();
+    assert_eq!(log.recovery(), None);
+    let mut reader = log.reader(ReadFrom::Position(second)).unwrap();
+    let record = reader.read().unwrap().unwrap();
+    assert_eq!((record.position(), record.len(), record.kind()), (second, 0, 2));
+    assert_eq!(record.next_position(), reader.position());
+    assert!(reader.read().unwrap().is_none());
+    let mut end = log.reader(ReadFrom::End).unwrap();
+    assert_eq!(end.position(), log.end());
+    log.append(3, b"three").unwrap();
+    assert_eq!(end.read().unwrap().unwrap().to_vec(), b"three");
+    for wrong in [first + 8, first + 1, log.end() + 8, u64::MAX, 1 << 40] {
+        let error = log.reader(ReadFrom::Position(wrong)).err().unwrap();
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument), "{wrong}: {error}");
+    }
+    assert_eq!(log.reader(ReadFrom::Position(log.end())).unwrap().position(), log.end());
+}
+
+#[test]
+fn a_reservation_is_filled_in_place_made_shorter_or_given_up() {
+    let (_directory, log) = log(LogOptions::new());
+    let whole = log.reserve(1, 10).unwrap();
+    let shorter = log.reserve(2, 100).unwrap();
+    let given_up = log.reserve(3, 50).unwrap();
+    log.append(4, b"behind").unwrap();
+    let mut reader = log.reader(ReadFrom::Start).unwrap();
+    assert!(reader.read().unwrap().is_none(), "it waits for the first claim");
+    whole.bytes().write_at(0, b"0123456789").unwrap();
+    assert_eq!(log.close().unwrap_err().kind(), ErrorKind::Busy);
+    let position = whole.position();
+    assert_eq!(whole.commit().unwrap(), position);
+    shorter.bytes().write_at(0, b"abc").unwrap();
+    shorter.commit_len(3).unwrap();
+    drop(given_up);
+    let too_long = log.reserve(5, 8).unwrap();
+    assert_eq!(too_long.commit_len(9).unwrap_err().kind(), ErrorKind::OutOfRange);
+    let found = [(1, b"0123456789".to_vec()), (2, b"abc".to_vec()), (4, b"behind".to_vec())];
+    assert_eq!(all(&log), found);
+    let verified = log.verify(|_| ()).unwrap();
+    assert_eq!((verified.records, verified.abandoned, verified.fill_bytes), (3, 2, 96));
+    assert_eq!((verified.end, log.status().unwrap().abandoned), (log.end(), 2));
+    log.close().unwrap();
+    assert_eq!(log.append(0, b"").unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn a_batch_is_there_at_once() {
+    let (_directory, log) = log(LogOptions::new().segment_len(4096));
+    let payloads: Vec<Vec<u8>> = (0..7u8).map(|n| vec![n; usize::from(n) * 9]).collect();
+    let records: Vec<(u32, &[u8])> = payloads.iter().map(|p| (p.len() as u32, &p[..])).collect();
+    for _ in 0..20 {
+        let positions = log.append_batch(&records).unwrap();
+        assert_eq!(positions.len(), 7);
+        assert!(log.reader(ReadFrom::Position(positions[3])).is_ok());
+    }
+    assert!(log.append_batch(&[]).unwrap().is_empty());
+    let read = all(&log);
+    assert_eq!(read.len(), 140);
+    assert!(read.iter().enumerate().all(|(index, (_, bytes))| *bytes == payloads[index % 7]));
+    let many = vec![(0, &[0u8; 90][..]); 20];
+    assert_eq!(log.append_batch(&many).unwrap_err().kind(), ErrorKind::RecordTooLarge);
+}
+
+#[test]
+fn retention_removes_the_oldest_and_readers_are_told() {
+    let (_directory, log) = log(LogOptions::new().segment_len(4096).retain_count(3));
+    let mut late = log.reader(ReadFrom::Start).unwrap();
+    let mut holder = log.reader(ReadFrom::Start).unwrap();
+    log.append(0, &[7; 1000]).unwrap();
+    let held = holder.read().unwrap().unwrap();
+    for number in 1..100 {
+        log.append(number, &[7; 1000]).unwrap();
+    }
+    let status = log.status().unwrap();
+    assert_eq!(status.segments.len(), 3);
+    assert_eq!(status.start, status.segments[0]);
+    assert_eq!(status.removed_segments, status.start / 4096);
+    let error = late.read().unwrap_err();
+    assert_eq!((error.kind(), late.missed()), (ErrorKind::Missed, status.start));
+    let rest: Vec<u32> = late.map(|record| record.unwrap().kind()).collect();
+    assert_eq!(rest.last(), Some(&99));
+    assert_eq!(held.to_vec(), [7; 1000], "a record keeps its bytes");
+    let after: Vec<_> = holder.by_ref().collect();
+    assert!(after.iter().filter(|record| record.is_err()).count() == 1);
+    let gone = log.reader(ReadFrom::Position(0)).err().unwrap();
+    assert_eq!(gone.kind(), ErrorKind::Missed);
+}
+
+#[test]
+fn limits_are_told() {
+    let (directory, log) = log(LogOptions::new().segment_len(8192).max_record_len(500));
+    let error = log.append(0, &[0; 501]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RecordTooLarge, "{error}");
+    log.append(0, &[0; 500]).unwrap();
+    let path = directory.path().join("log");
+    assert_eq!(Log::create(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(Log::open_or_create(&path).unwrap_err().kind(), ErrorKind::ParameterMismatch);
+    assert_eq!(Log::open(directory.path().join("none")).unwrap_err().kind(), ErrorKind::NotFound);
+    for options in [
+        LogOptions::new().segment_len(10),
+        LogOptions::new().segment_len(2 << 30),
+        LogOptions::new().segment_len(4096).max_record_len(4073),
+        LogOptions::new().durability(Durability::Bytes(0)),
+    ] {
+        let error = options.create(directory.path().join("other")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    }
+    let full = LogOptions::new().segment_len(4096).max_record_len(4072);
+    let full = full.create(directory.path().join("full")).unwrap();
+    for number in 0..5 {
+        full.append(number, &[1; 4072]).unwrap();
+    }
+    assert_eq!(all(&full).len(), 5);
+}
+
+#[test]
+fn a_read_only_handle_changes_nothing() {
+    let (directory, log) = log(LogOptions::new());
+    log.append(1, b"x").unwrap();
+    let reading = Log::open_read_only(directory.path().join("log")).unwrap();
+    assert_eq!(reading.append(1, b"y").unwrap_err().kind(), ErrorKind::ReadOnly);
+    assert_eq!(reading.flush().unwrap_err().kind(), ErrorKind::ReadOnly);
+    let mut reader = reading.reader(ReadFrom::Start).unwrap();
+    assert_eq!(reader.read().unwrap().unwrap().to_vec(), b"x");
+    log.append(2, b"later").unwrap();
+    let wait = Wait::timeout(std::time::Duration::from_secs(20));
+    assert_eq!(reader.read_wait(&wait).unwrap().to_vec(), b"later");
+}
+
+#[test]
+fn threads_append_and_a_reader_follows() {
+    let (_directory, log) = log(LogOptions::new().segment_len(64 << 10));
+    const EACH: u32 = 5000;
+    std::thread::scope(|scope| {
+        for thread in 0..4u32 {
+            let log = &log;
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    log.append(thread, &number.to_ne_bytes()).unwrap();
+                }
+            });
+        }
+        let mut reader = log.reader(ReadFrom::Start).unwrap();
+        let mut next = [0u32; 4];
+        while next.iter().sum::<u32>() < 4 * EACH {
+            let wait = Wait::timeout(std::time::Duration::from_secs(20));
+            let record = reader.read_wait(&wait).unwrap();
+            let expected = &mut next[record.kind() as usize];
+            assert_eq!(record.to_vec(), expected.to_ne_bytes());
+            *expected += 1;
+        }
+    });
+}
