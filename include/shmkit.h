@@ -292,6 +292,10 @@ enum shmkit_status_t
     SHMKIT_STALE_HANDLE = 34,
     // The file under a mapping was cut while it was mapped: what was missing reads as zeros.
     SHMKIT_MAPPING_TRUNCATED = 38,
+    // What a reader of a log wanted next was removed before it came to it.
+    SHMKIT_MISSED = 40,
+    // A record that is longer than the log takes.
+    SHMKIT_RECORD_TOO_LARGE = 41,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
