@@ -149,6 +149,8 @@ pub struct LiveHeader {
     pub slots_high: AtomicU32,
     /// Number of user bytes now; the single store that commits a resize.
     pub data_len: AtomicU64,
+    /// Held by whoever resizes.
+    pub resize: OwnerWord,
 }
 
 /// The owner of a lock, and what people want to know of it.

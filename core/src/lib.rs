@@ -51,6 +51,7 @@ pub use log::{
     Durability, Durable, Log, LogOptions, LogReader, LogRecord, LogStatus, ReadFrom, Recovery, Reservation,
     Ticket, Verified,
 };
+pub use mapping::fault::set_fault_guard;
 pub use mapping::{
     Advice, CodeFunction, CodeMemory, CodeOptions, Flush, HugePages, MapOptions, Mapping, MemoryLock,
     MemoryUse, PageCounts, PageFlags, Pages, Protection, Sharing, Usage, View, clear_soft_dirty,

@@ -160,6 +160,7 @@ impl SegmentMap {
             populate: false,
             no_reserve: false,
             huge_page: None,
+            reserve: 0,
         };
         let map = Map::of_file(object.as_fd(), &request)?;
         Ok(SegmentMap { map, base, capacity, writable, touched: AtomicUsize::new(0) })

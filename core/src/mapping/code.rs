@@ -98,6 +98,7 @@ fn request(len: usize, protection: ProtFlags) -> Request {
         populate: false,
         no_reserve: false,
         huge_page: None,
+        reserve: 0,
     }
 }
 

@@ -10,10 +10,12 @@
 
 mod advice;
 mod code;
+pub(crate) mod fault;
 mod huge;
 mod options;
 mod pages;
 mod protection;
+mod resize;
 mod usage;
 
 use std::fmt;
@@ -33,6 +35,7 @@ pub(crate) use pages::PageRange;
 pub use pages::{MemoryUse, PageCounts, PageFlags, Pages, clear_soft_dirty};
 pub use protection::Protection;
 use protection::ProtectionRuns;
+use resize::Origin;
 pub use usage::Usage;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -54,6 +57,7 @@ pub struct Mapping {
     /// Whether a flush can carry stores to something that outlives the machine's power.
     persistent: bool,
     object: String,
+    origin: Origin,
 }
 
 impl Mapping {
@@ -83,6 +87,7 @@ impl Mapping {
             stores_allowed,
             persistent: false,
             object,
+            origin: Origin::fixed(),
         }
     }
 
@@ -134,18 +139,22 @@ impl Mapping {
 
     /// Copies bytes out. A concurrent writer may tear the copy.
     ///
-    /// Errors: `OutOfRange`, `Closed`, `PermissionDenied` (a page without read access).
+    /// Errors: `OutOfRange`, `Closed`, `PermissionDenied` (a page without read access), and those of [`Mapping::check`].
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
-        let _held = self.checked("read mapping", offset, into.len(), false)?;
-        self.bytes(false).read_at(offset, into)
+        let operation = "read mapping";
+        let _held = self.checked(operation, offset, into.len(), false)?;
+        self.bytes(false).read_at(offset, into)?;
+        self.expect_undamaged(operation)
     }
 
     /// Copies bytes in. A concurrent reader may see a part of them.
     ///
-    /// Errors: `OutOfRange`, `Closed`, `ReadOnly`.
+    /// Errors: `OutOfRange`, `Closed`, `ReadOnly`, and those of [`Mapping::check`]; after the latter, bytes may be lost.
     pub fn write_at(&self, offset: usize, from: &[u8]) -> Result<()> {
-        let _held = self.checked("write mapping", offset, from.len(), true)?;
-        self.bytes(true).write_at(offset, from)
+        let operation = "write mapping";
+        let _held = self.checked(operation, offset, from.len(), true)?;
+        self.bytes(true).write_at(offset, from)?;
+        self.expect_undamaged(operation)
     }
 
     /// A view of all bytes for reading.
@@ -222,7 +231,8 @@ impl Mapping {
         self.map.sync(offset, len, flush.flags() | extra).map_err(|errno| match errno {
             Errno::EBUSY => self.error(ErrorKind::Busy, operation),
             errno => self.system_error(errno, operation),
-        })
+        })?;
+        self.expect_undamaged(operation)
     }
 
     /// Changes what a range allows (mprotect(2)). The range covers whole pages, or ends with the mapping.
@@ -245,6 +255,7 @@ impl Mapping {
         if self.exports.is_closed() {
             return Err(self.error(ErrorKind::Closed, operation));
         }
+        self.expect_undamaged(operation)?;
         if hurt > 0 {
             return Err(self.error(ErrorKind::Busy, operation).with_detail(format!("{hurt} live views")));
         }
@@ -264,6 +275,7 @@ impl Mapping {
         })?;
         if first {
             self.map.retire().map_err(|errno| self.system_error(errno, operation))?;
+            self.origin.forget();
         }
         Ok(())
     }
@@ -274,6 +286,7 @@ impl Mapping {
         if self.exports.is_closed() {
             return Err(self.error(ErrorKind::Closed, operation));
         }
+        self.expect_undamaged(operation)?;
         Ok(runs)
     }
 

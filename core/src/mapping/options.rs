@@ -2,12 +2,14 @@
 
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::mman::MsFlags;
 
 use super::huge::{self, HugePages};
-use super::{Advice, Mapping, MemoryLock, Protection};
+use super::resize::Origin;
+use super::{Advice, Mapping, MemoryLock, Protection, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Segment;
 use crate::sys::SysResult;
@@ -71,6 +73,8 @@ pub struct MapOptions {
     create: bool,
     grow: bool,
     mode: u32,
+    reserve: usize,
+    fault_guard: bool,
 }
 
 impl Default for MapOptions {
@@ -87,6 +91,8 @@ impl Default for MapOptions {
             create: false,
             grow: false,
             mode: 0o644,
+            reserve: 0,
+            fault_guard: true,
         }
     }
 }
@@ -163,6 +169,20 @@ impl MapOptions {
         self
     }
 
+    /// Keeps this many bytes of address space, so that [`Mapping::resize`] can make the mapping as long as that without
+    /// moving it. Without it, a mapping can only shrink, and grow back.
+    pub fn reserve(mut self, len: usize) -> MapOptions {
+        self.reserve = len;
+        self
+    }
+
+    /// Whether a file that is cut, or whose file system is full, may not kill this process (see [`Mapping::check`]). On by
+    /// default, for what a file backs; off, such an access is a SIGBUS. [`crate::set_fault_guard`] turns it off for all.
+    pub fn fault_guard(mut self, guard: bool) -> MapOptions {
+        self.fault_guard = guard;
+        self
+    }
+
     /// Maps a file.
     ///
     /// Errors: `NotFound`, `PermissionDenied`, `InvalidLength` (length 0, or an empty file), `OutOfRange` (beyond the
@@ -216,11 +236,12 @@ impl MapOptions {
             || self.offset != 0
             || self.create
             || self.grow
+            || self.reserve != 0
             || self.sharing == Sharing::Private
             || self.huge_pages.reserved_size(operation)?.is_some()
         {
             return Err(error(ErrorKind::InvalidArgument).with_detail(
-                "a System V segment is mapped whole, shared and as it was made: no offset, create, grow or huge pages",
+                "a System V segment is mapped whole, shared and as it was made: no offset, create, grow, reserve or huge pages",
             ));
         }
         let map =
@@ -253,15 +274,18 @@ impl MapOptions {
             huge::expect_whole(operation, "", len, page)?;
         }
         let request = Request { huge_page, ..self.request(len, protection) };
-        let map = match self.sharing {
-            Sharing::Private => Map::anonymous(&request),
-            Sharing::Shared => shared_memory(&request),
+        request.check_reserve(operation, "")?;
+        let made = match self.sharing {
+            Sharing::Private => Map::anonymous(&request).map(|map| (map, None)),
+            Sharing::Shared => shared_memory(&request).map(|(map, file)| (map, Some(file))),
         };
-        let map = map.map_err(|errno| match huge_page {
+        let (map, file) = made.map_err(|errno| match huge_page {
             Some(page) => huge::refused(errno, operation, "", len, page),
             None => fail(errno),
         })?;
-        self.settle(Mapping::new(map, protection, self.sharing, true, String::new()), operation)
+        let mut mapping = Mapping::new(map, protection, self.sharing, true, String::new());
+        mapping.origin = Origin::memory(file.filter(|_| self.reserve > len).map(Arc::new), request);
+        self.settle(mapping, operation)
     }
 
     /// Does to a new mapping what mmap(2) does not do.
@@ -328,13 +352,25 @@ impl MapOptions {
         let storage = file.storage().map_err(fail)?;
         let huge_page = self.huge_page_of_file(storage, len, &object)?;
         let request = Request { huge_page, ..self.request(len, self.protection) };
-        let map = Map::of_file(file.as_fd(), &request).map_err(|errno| match huge_page {
+        request.check_reserve("map file", &object)?;
+        let mut map = Map::of_file(file.as_fd(), &request).map_err(|errno| match huge_page {
             Some(page) => huge::refused(errno, "map file", &object, len, page),
             None => fail(errno),
         })?;
+        // Huge pages could only be replaced by such.
+        let guarded = self.fault_guard && fault::is_enabled() && huge_page.is_none();
+        // Without a descriptor to spare, the guard does what it can without one; who wants to resize cannot.
+        let kept = match (guarded || self.reserve > len).then(|| ObjectFile::duplicate(file.as_fd())) {
+            Some(Err(errno)) if self.reserve > len => return Err(fail(errno)),
+            kept => kept.and_then(std::result::Result::ok).map(Arc::new),
+        };
+        if guarded {
+            map.guard(kept.clone(), &request);
+        }
         let stores_allowed = self.sharing == Sharing::Private || self.needs_writable_file();
         let mut mapping = Mapping::new(map, self.protection, self.sharing, stores_allowed, object);
         mapping.persistent = storage == Storage::Device && self.sharing == Sharing::Shared;
+        mapping.origin = Origin::file(kept, request, self.create || self.grow);
         self.settle(mapping, "map file")
     }
 
@@ -361,16 +397,34 @@ impl MapOptions {
             populate: self.populate && self.huge_pages.advice().is_none(),
             no_reserve: self.no_reserve,
             huge_page: None,
+            reserve: self.reserve,
         }
     }
 }
 
 /// Memory that children inherit, as a file without a name.
-fn shared_memory(request: &Request) -> SysResult<Map> {
+fn shared_memory(request: &Request) -> SysResult<(Map, ObjectFile)> {
     let memory = match request.huge_page {
         Some(page) => ObjectFile::huge_memfd(c"shmkit-anonymous", page)?,
         None => ObjectFile::memfd(c"shmkit-anonymous", false)?,
     };
     memory.set_len(request.len as u64)?;
-    Map::of_file(memory.as_fd(), request)
+    Map::of_file(memory.as_fd(), request).map(|map| (map, memory))
+}
+
+impl Request {
+    /// Refuses address space that cannot be kept.
+    fn check_reserve(&self, operation: &'static str, object: &str) -> Result<()> {
+        let error = |kind, text| Err(Error::new(kind, operation, object).with_detail(text));
+        match self.reserve {
+            0 => Ok(()),
+            _ if self.huge_page.is_some() => {
+                error(ErrorKind::InvalidArgument, "huge pages cannot be resized".to_owned())
+            }
+            reserve if reserve > 1 << 47 => {
+                error(ErrorKind::InvalidLength, format!("address space of {reserve} bytes"))
+            }
+            _ => Ok(()),
+        }
+    }
 }

@@ -70,6 +70,18 @@ impl ProtectionRuns {
         })
     }
 
+    /// What the last byte allows.
+    pub fn last(&self) -> Protection {
+        self.runs.last().map_or(Protection::None, |(_, protection)| *protection)
+    }
+
+    /// Makes it `len` bytes, of which new ones allow what the last one does.
+    pub fn resize(&mut self, len: usize) {
+        let at_end = self.runs.iter().find(|(end, _)| *end >= len).map_or(self.last(), |(_, found)| *found);
+        self.runs.retain(|(end, _)| *end < len);
+        push_run(&mut self.runs, len, at_end);
+    }
+
     /// Gives the range another protection.
     pub fn set(&mut self, range: Range<usize>, protection: Protection) {
         let mut runs = Vec::with_capacity(self.runs.len() + 2);

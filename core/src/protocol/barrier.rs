@@ -181,9 +181,10 @@ impl BarrierWords<'_> {
         Ok(())
     }
 
-    /// For steps that must not be left half-way: the lock is held for a few instructions, and the dead lose it.
+    /// For steps that must not be left half-way: the lock is held for a few instructions, and the dead lose it. In memory
+    /// that lost pages there is nothing to be left half-way.
     fn lock_patiently(&self, me: u32, party: &impl Party) {
-        while self.lock(me, party, &Wait::FOREVER).is_err() {}
+        while self.lock(me, party, &Wait::FOREVER).is_err_and(|stop| stop != Stop::Damaged) {}
     }
 
     fn unlock(&self, me: u32, party: &impl Party) {

@@ -12,9 +12,9 @@ use crate::atomic::AtomicU32;
 use crate::atomic::Ordering::Relaxed;
 use crate::layout::OwnerWord;
 
-/// How a wait ended; the mutex is held again in any case.
+/// How a wait ended; the mutex is held again in any case but one.
 pub(crate) struct Woken {
-    /// What taking the mutex again reported.
+    /// What taking the mutex again reported; it is not held when the memory lost pages, which `stop` says then.
     pub acquired: Acquired,
     /// Why the wait ended, when it was not by a notification.
     pub stop: Option<Stop>,
@@ -37,8 +37,12 @@ pub(crate) fn wait(
     let stop = sleep(condvar, watched, mutex, me, party, wait).err();
     // The caller was promised the mutex: no deadline and no signal stops this.
     loop {
-        if let Ok(acquired) = word::lock(mutex, me, party, &Wait::FOREVER) {
-            return Some(Woken { acquired, stop });
+        match word::lock(mutex, me, party, &Wait::FOREVER) {
+            Ok(acquired) => return Some(Woken { acquired, stop }),
+            Err(stop @ Stop::Damaged) => {
+                return Some(Woken { acquired: Acquired::Clean, stop: Some(stop) });
+            }
+            Err(_) => {}
         }
     }
 }

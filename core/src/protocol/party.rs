@@ -33,6 +33,8 @@ pub(crate) enum Slept {
     TimedOut,
     /// A signal handler ran.
     Interrupted,
+    /// The memory lost pages: nobody will ever wake this thread.
+    Damaged,
 }
 
 /// Whether a lock's last owner left properly.

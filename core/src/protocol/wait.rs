@@ -69,6 +69,8 @@ pub(crate) enum Stop {
     Timeout,
     /// A signal handler ran.
     Interrupted,
+    /// The memory lost pages.
+    Damaged,
 }
 
 /// A wait in progress: sleeps of 1 ms, doubling to 16, each cut to the deadline.
@@ -109,10 +111,13 @@ impl<'a> Sleeper<'a> {
         };
         let since_ns = *self.since_ns.get_or_insert_with(|| party.now_ns());
         let slept = party.sleep(word, expected, at_most, since_ns);
-        if slept != Slept::Woken && self.wait.unless.is_some_and(|(stop, context)| stop(context)) {
+        if !matches!(slept, Slept::Woken | Slept::Damaged)
+            && self.wait.unless.is_some_and(|(stop, context)| stop(context))
+        {
             return Err(Stop::Interrupted);
         }
         match slept {
+            Slept::Damaged => Err(Stop::Damaged),
             Slept::Interrupted if self.wait.interruptible => Err(Stop::Interrupted),
             Slept::TimedOut => {
                 self.slice = (self.slice * 2).min(Self::LAST);
@@ -179,7 +184,7 @@ mod tests {
 
     impl Party for Scripted {
         fn sleep(&self, word: &AtomicU32, _: u32, _: Duration, _: u64) -> Slept {
-            [Slept::Woken, Slept::TimedOut, Slept::Interrupted][word.load(Relaxed) as usize]
+            [Slept::Woken, Slept::TimedOut, Slept::Interrupted, Slept::Damaged][word.load(Relaxed) as usize]
         }
         fn is_dead(&self, _: u32) -> bool {
             false
@@ -230,6 +235,7 @@ mod tests {
         assert_eq!(sleep(0, &told(7)), Ok(false), "what it waited for may be there");
         assert_eq!(sleep(1, &told(7)), Err(Stop::Interrupted));
         assert_eq!(sleep(2, &told(7)), Err(Stop::Interrupted));
+        assert_eq!(sleep(3, &told(7)), Err(Stop::Damaged), "whatever was asked");
         assert_eq!(sleep(1, &told(8)), Ok(true));
         assert_eq!(sleep(2, &told(8)), Ok(false), "a signal alone does not stop it");
         assert_eq!(sleep(2, &told(8).interruptible()), Err(Stop::Interrupted));

@@ -83,6 +83,22 @@ impl Attachment {
         self.me.get().load(Relaxed)
     }
 
+    /// This process's owner id, or 0 when it was never attached: also when [`Attachment::me`] was taken away because the
+    /// region lost pages.
+    pub fn holder(&self) -> u32 {
+        self.me.second().load(Relaxed)
+    }
+
+    /// The object, for work that takes its time.
+    pub fn object(&self) -> std::result::Result<ObjectFile, Errno> {
+        ObjectFile::duplicate(self.object.read().as_fd())
+    }
+
+    /// Length of the object in bytes, now.
+    pub fn object_len(&self) -> std::result::Result<u64, Errno> {
+        self.object.read().size()
+    }
+
     /// Where [`Attachment::me`] is read from, for languages that read it themselves.
     pub fn me_word(&self) -> &AtomicU32 {
         self.me.get()
@@ -125,6 +141,7 @@ impl Attachment {
         }
         *self.token.lock() = Some(token);
         let me = owner_id(index, generation);
+        self.me.second().store(me, Relaxed);
         self.me.get().store(me, Release);
         Ok(me)
     }
@@ -138,7 +155,17 @@ impl Attachment {
         if let Some(slot) = slots.get(slot_index(me)) {
             slot.state.store(layout::SLOT_FREE, Release);
         }
-        if let Some(token) = self.token.lock().take() {
+        self.abandon();
+    }
+
+    /// Leaves without giving the slot back, as the dead do: for a region whose slots are not there any more. Otherwise as
+    /// [`Attachment::detach`].
+    pub fn abandon(&self) {
+        self.me.get().store(0, Relaxed);
+        // A forked child has the parent's token, but not its page.
+        if self.me.second().swap(0, Relaxed) != 0
+            && let Some(token) = self.token.lock().take()
+        {
             token.unmap();
         }
     }

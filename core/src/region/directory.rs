@@ -28,7 +28,7 @@ use crate::layout::{OBJECT_FREE, OBJECT_LIVE, ObjectHeader, ObjectKind};
 use crate::protocol::barrier::BarrierWords;
 use crate::protocol::owner::slot_index;
 use crate::protocol::party::{Acquired, Party};
-use crate::protocol::wait::Wait;
+use crate::protocol::wait::{Stop, Wait};
 use crate::protocol::word;
 use crate::view::SharedBytes;
 
@@ -78,6 +78,9 @@ impl<'a> Directory<'a> {
             Ok(Acquired::Clean) => {}
             // Every store leaves a valid chain.
             Ok(Acquired::OwnerDied) => drop(word::make_consistent(&chain.header.lock, me)),
+            Err(Stop::Damaged) => {
+                return Err(memory.error(ErrorKind::MappingTruncated, operation));
+            }
             Err(_) => {
                 return Err(memory
                     .error(ErrorKind::Timeout, operation)

@@ -41,7 +41,13 @@ impl Geometry {
         plan.total_len().map(|_| plan)
     }
 
-    /// Bytes of the whole object: the user bytes fill up their last page.
+    /// Bytes of the object while it has `data_len` user bytes, of which there are no more than its capacity: they fill up
+    /// their last page.
+    pub fn file_len(&self, data_len: u64) -> u64 {
+        map::round_to_pages((self.data_offset as u64).saturating_add(data_len)).unwrap_or(u64::MAX)
+    }
+
+    /// Bytes of the whole object when it has as many user bytes as it can.
     pub fn total_len(&self) -> Option<u64> {
         let end = (self.data_offset as u64).checked_add(self.data_capacity as u64)?;
         map::round_to_pages(end).filter(|&total| total <= 1 << 47)
@@ -81,10 +87,10 @@ impl Geometry {
         header
     }
 
-    /// Checks the first bytes of an object of `file_len` bytes and returns its layout.
+    /// Checks the first bytes of an object of `file_len` bytes, and returns its layout and how many user bytes it has.
     ///
     /// From the most general doubt to the most special, so that each mismatch is called by its own name.
-    pub fn check(start: &[u8], file_len: u64) -> Result<Geometry, Flaw> {
+    pub fn check(start: &[u8], file_len: u64) -> Result<(Geometry, usize), Flaw> {
         let mut header = FixedHeader::zeroed();
         let size = size_of::<FixedHeader>();
         if start.len() < size {
@@ -111,11 +117,24 @@ impl Geometry {
         if checksum(&header) != header.checksum {
             return Err((ErrorKind::Corrupted, "the header's checksum is wrong".into()));
         }
-        Self::check_sections(&header, file_len)
+        let geometry = Self::check_sections(&header)?;
+        const AT: usize = layout::LIVE_HEADER_OFFSET + std::mem::offset_of!(layout::LiveHeader, data_len);
+        let data_len =
+            start.get(AT..).and_then(|rest| rest.first_chunk()).map(|bytes| u64::from_ne_bytes(*bytes));
+        let data_len = data_len.filter(|len| *len <= geometry.data_capacity as u64);
+        let needed = data_len.map_or(geometry.data_offset as u64, |len| geometry.file_len(len));
+        match data_len {
+            _ if file_len < needed => Err((ErrorKind::Truncated, format!("{file_len} bytes of {needed}"))),
+            None | Some(0) => {
+                let text = format!("more user bytes than {}, or none", geometry.data_capacity);
+                Err((ErrorKind::Corrupted, text))
+            }
+            Some(len) => Ok((geometry, len as usize)),
+        }
     }
 
     /// The checksum proves that nobody hit the header by accident; this proves that it is safe even if it lies.
-    fn check_sections(header: &FixedHeader, file_len: u64) -> Result<Geometry, Flaw> {
+    fn check_sections(header: &FixedHeader) -> Result<Geometry, Flaw> {
         let corrupted = |text: String| (ErrorKind::Corrupted, text);
         let expected = (layout::HEADER_SIZE as u32, layout::SLOT_SIZE as u32, map::page_size() as u32);
         if (header.header_size, header.slot_size, header.page_size) != expected {
@@ -135,10 +154,6 @@ impl Geometry {
             [plan.slots_offset, plan.arena_offset, plan.arena_len, plan.data_offset].map(|n| n as u64);
         if planned != [header.slots_offset, header.arena_offset, header.arena_len, header.data_offset] {
             return Err(corrupted("a section is not where it belongs".into()));
-        }
-        let total = plan.total_len().unwrap_or(u64::MAX);
-        if file_len < total {
-            return Err((ErrorKind::Truncated, format!("{file_len} bytes of {total}")));
         }
         Ok(Geometry { id: header.id, ..plan })
     }
@@ -165,12 +180,43 @@ mod tests {
         header
     }
 
+    /// The first page of a region with this header and number of user bytes.
+    fn page(header: &FixedHeader, data_len: u64) -> Vec<u8> {
+        let mut page = vec![0; layout::HEADER_SIZE];
+        page[..size_of::<FixedHeader>()].copy_from_slice(bytemuck::bytes_of(header));
+        let at = layout::LIVE_HEADER_OFFSET + std::mem::offset_of!(layout::LiveHeader, data_len);
+        page[at..at + 8].copy_from_slice(&data_len.to_ne_bytes());
+        page
+    }
+
+    #[test]
+    fn a_region_needs_storage_for_what_it_has_and_not_for_what_it_may_have() {
+        let plan = Geometry::plan(1 << 30, 1000, 128).unwrap();
+        let (header, len) = (plan.to_header(), 5000);
+        let needed = plan.file_len(len);
+        assert!(needed < 1 << 20 && needed >= plan.data_offset as u64 + len);
+        assert_eq!(Geometry::check(&page(&header, len), needed), Ok((plan, 5000)));
+        for (data_len, file_len, kind) in [
+            (len, needed - 1, ErrorKind::Truncated),
+            (1 << 30, needed, ErrorKind::Truncated),
+            ((1 << 30) + 1, u64::MAX, ErrorKind::Corrupted),
+            (u64::MAX, u64::MAX, ErrorKind::Corrupted),
+            (0, needed, ErrorKind::Corrupted),
+        ] {
+            assert_eq!(
+                Geometry::check(&page(&header, data_len), file_len).unwrap_err().0,
+                kind,
+                "{data_len}"
+            );
+        }
+    }
+
     #[test]
     fn what_a_creator_writes_is_accepted() {
         let plan = Geometry::plan(5000, 1000, 128).unwrap();
         let total = plan.total_len().unwrap();
         let header = plan.to_header();
-        assert_eq!(Geometry::check(bytemuck::bytes_of(&header), total), Ok(plan));
+        assert_eq!(Geometry::check(&page(&header, 5000), total), Ok((plan, 5000)));
         assert_eq!(plan.data_offset % map::page_size(), 0);
         assert!(total >= (plan.data_offset + 5000) as u64);
     }
@@ -180,8 +226,7 @@ mod tests {
         let plan = Geometry::plan(5000, 1000, 128).unwrap();
         let total = plan.total_len().unwrap();
         let good = plan.to_header();
-        let kind_of =
-            |header: FixedHeader| Geometry::check(bytemuck::bytes_of(&header), total).unwrap_err().0;
+        let kind_of = |header: FixedHeader| Geometry::check(&page(&header, 5000), total).unwrap_err().0;
         assert_eq!(kind_of(FixedHeader { magic: *b"elsewise", ..good }), ErrorKind::BadMagic);
         assert_eq!(kind_of(FixedHeader { layout_version: 2, ..good }), ErrorKind::VersionMismatch);
         assert_eq!(kind_of(sealed(FixedHeader { kind: 2, ..good })), ErrorKind::WrongKind);
@@ -190,10 +235,7 @@ mod tests {
         assert_eq!(kind_of(sealed(FixedHeader { data_offset: 64, ..good })), ErrorKind::Corrupted);
         assert_eq!(kind_of(sealed(FixedHeader { slot_count: 0, ..good })), ErrorKind::Corrupted);
         assert_eq!(kind_of(sealed(FixedHeader { data_capacity: u64::MAX, ..good })), ErrorKind::Corrupted);
-        assert_eq!(
-            Geometry::check(bytemuck::bytes_of(&good), total - 1).unwrap_err().0,
-            ErrorKind::Truncated
-        );
+        assert_eq!(Geometry::check(&page(&good, 5000), total - 1).unwrap_err().0, ErrorKind::Truncated);
         assert_eq!(
             Geometry::check(&bytemuck::bytes_of(&good)[..50], 50).unwrap_err().0,
             ErrorKind::Truncated
@@ -207,6 +249,7 @@ mod tests {
         #[test]
         fn an_accepted_header_never_leaves_the_file(
             flips in prop::collection::vec((0usize..100, any::<u8>()), 0..6),
+            data_len in prop_oneof![0u64..6000, any::<u64>()],
             file_len in prop_oneof![0u64..1 << 20, any::<u64>()],
         ) {
             let mut header = Geometry::plan(5000, 1000, 128).unwrap().to_header();
@@ -214,9 +257,9 @@ mod tests {
                 bytemuck::bytes_of_mut(&mut header)[at] = value;
             }
             let header = sealed(header);
-            if let Ok(found) = Geometry::check(bytemuck::bytes_of(&header), file_len) {
-                let end = found.data_offset as u64 + found.data_capacity as u64;
-                prop_assert!(end <= file_len);
+            if let Ok((found, len)) = Geometry::check(&page(&header, data_len), file_len) {
+                let end = found.data_offset as u64 + len as u64;
+                prop_assert!(end <= file_len && len <= found.data_capacity);
                 prop_assert!(found.slot_offset(found.slot_count) <= found.arena_offset);
                 prop_assert!(found.arena_offset + found.arena_len <= found.data_offset);
             }

@@ -143,6 +143,7 @@ impl Region {
             objects.push(ObjectStatus { users: living.count(), ..status });
         }
         let attachments = attachments(memory, &entries);
+        memory.expect_undamaged("inspect region")?;
         Ok(RegionStatus {
             name: self.location().display().into_owned(),
             len: self.len(),

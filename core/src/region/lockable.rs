@@ -84,7 +84,7 @@ impl Lockable<'_> {
     /// For guards that are dropped: in a forked child, which holds nothing, it does nothing.
     #[inline]
     pub fn release_quietly(&self) {
-        let me = self.memory.me_if_attached();
+        let me = self.memory.holder();
         if me != 0 {
             word::unlock(self.owner, me, 1, self.memory);
         }
@@ -105,15 +105,25 @@ impl Lockable<'_> {
     /// A lock taken while another thread closed the handle is no lock: the close may have looked at the word before we
     /// took it. One of the two sees the other, because both write first and read then. Given back by the id that took
     /// it: the process may be detached by now, and other threads may wait for what only looks like the lock.
+    ///
+    /// Nor is one that was taken in a page that the file has lost: with it, our id went (see [`Memory`]).
     #[inline]
     fn keep_if_open(&self, acquired: Acquired, me: u32) -> Result<Acquired> {
-        if self.exports.is_closed() { Err(self.take_back(me)) } else { Ok(acquired) }
+        if self.exports.is_closed() || self.memory.me_if_attached() != me {
+            Err(self.take_back(me))
+        } else {
+            Ok(acquired)
+        }
     }
 
     #[cold]
     fn take_back(&self, me: u32) -> Error {
         word::unlock(self.owner, me, 1, self.memory);
-        self.error(ErrorKind::Closed, self.operations.lock)
+        let operation = self.operations.lock;
+        match self.memory.expect_undamaged(operation) {
+            Err(error) if !self.exports.is_closed() => error,
+            _ => self.error(ErrorKind::Closed, operation),
+        }
     }
 
     #[cold]
@@ -123,6 +133,13 @@ impl Lockable<'_> {
 
     #[cold]
     fn refused(&self, operation: &'static str) -> Error {
+        if !self.exports.is_closed()
+            && let Err(error) = self.memory.expect_undamaged(operation)
+        {
+            // If the word is still there, others wait for it.
+            self.release_quietly();
+            return error;
+        }
         let kind = if self.exports.is_closed() {
             ErrorKind::Closed
         } else if !self.memory.is_writable() {
@@ -148,6 +165,7 @@ impl From<Stop> for ErrorKind {
         match stop {
             Stop::Timeout => ErrorKind::Timeout,
             Stop::Interrupted => ErrorKind::Interrupted,
+            Stop::Damaged => ErrorKind::MappingTruncated,
         }
     }
 }

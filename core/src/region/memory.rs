@@ -5,6 +5,10 @@
 //!   attachment per process and region, and a lock taken through one handle can be given back through another.
 //! - The last handle to close detaches the process and puts zero pages in place of the region ([`Map::retire`]); the
 //!   addresses stay until the last reference goes. Closing is refused while this process holds a lock.
+//! - Once the region's file has lost pages, everything but closing fails. The fault guard takes this process's owner id
+//!   away before anybody can see a zero of such a page: so no fast path, in any language, ends with a lock that is none.
+//! - The user bytes that are handed out lie within the file: `data_len` is checked whenever it changes. Address space is
+//!   there for `data_capacity` bytes from the start, so that growing moves nothing.
 //! - Lock order: [`fork::exclude`], then the table.
 
 use std::os::fd::AsFd;
@@ -20,15 +24,16 @@ use parking_lot::Mutex;
 use super::attachment::{Attachment, Slots};
 use super::directory::{self, Place};
 use super::header::{Geometry, flaw_error};
-use crate::atomic::AtomicU32;
+use crate::atomic::{AtomicU32, AtomicU64};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, FixedHeader, LiveHeader, MutexRecord, OwnerWord};
+use crate::mapping::fault::{damage_error, is_enabled};
 use crate::protocol::owner::slot_index;
 use crate::protocol::party::{ALL, Party, Slept};
 use crate::protocol::word;
 use crate::segment::{Location, Segment};
 use crate::sys::clock;
-use crate::sys::file::{FileId, Storage};
+use crate::sys::file::{FileId, ObjectFile, Storage};
 use crate::sys::fork;
 use crate::sys::futex::{self, Wake};
 use crate::sys::map::{Map, Request};
@@ -39,7 +44,8 @@ pub(crate) struct Memory {
     pub geometry: Geometry,
     pub location: Location,
     file_id: FileId,
-    data_len: usize,
+    /// `data_len` as it was found to be right.
+    known_len: AtomicUsize,
     /// Opened for reading only, this process is never attached: no lock can be taken.
     writable: bool,
     /// Whether it is a file on a device.
@@ -61,6 +67,7 @@ static OPEN: Mutex<Vec<(FileId, bool, Weak<Memory>)>> = Mutex::new(Vec::new());
 pub(crate) fn format(
     segment: &Segment,
     geometry: &Geometry,
+    data_len: usize,
     fill: impl FnOnce(&SharedBytes<'_>) -> Result<()>,
 ) -> Result<()> {
     let operation = "create region";
@@ -70,8 +77,8 @@ pub(crate) fn format(
     let bytes = unsafe { SharedBytes::new(map.base(), map.len(), true) };
     bytes.write_at(0, bytemuck::bytes_of(&geometry.to_header()))?;
     let live: &LiveHeader = bytes.shared(layout::LIVE_HEADER_OFFSET)?;
-    live.data_len.store(geometry.data_capacity as u64, Ordering::Relaxed);
-    fill(&bytes.slice(geometry.data_offset..geometry.data_offset + geometry.data_capacity)?)?;
+    live.data_len.store(data_len as u64, Ordering::Relaxed);
+    fill(&bytes.slice(geometry.data_offset..geometry.data_offset + data_len)?)?;
     live.state.store(layout::STATE_READY, Ordering::Release);
     Ok(())
 }
@@ -93,6 +100,7 @@ impl Memory {
         if memory.writable {
             memory.attachment.attach(&memory.slots())?;
         }
+        memory.expect_undamaged(operation).inspect_err(|_| memory.attachment.abandon())?;
         open.push((key.0, key.1, Arc::downgrade(&memory)));
         Ok(memory)
     }
@@ -114,23 +122,23 @@ impl Memory {
 
     fn map(segment: Segment, operation: &'static str) -> Result<Memory> {
         let object = segment.location().display().into_owned();
-        let file_len = segment.len()?;
         let mut start = [0; layout::HEADER_SIZE];
         let got = segment.object().read_at(0, &mut start).map_err(|errno| segment.fail(operation, errno))?;
-        let geometry =
-            Geometry::check(&start[..got], file_len).map_err(|flaw| flaw_error(flaw, operation, &object))?;
+        // Measured after the header was read: the file never becomes shorter than what a header says.
+        let (geometry, data_len) = Geometry::check(&start[..got], segment.len()?)
+            .map_err(|flaw| flaw_error(flaw, operation, &object))?;
         let writable = segment.is_writable();
         let map = map_all(&segment, &geometry, writable, operation)?;
         let storage = segment.object().storage().map_err(|errno| segment.fail(operation, errno))?;
         let (file, location) = segment.into_parts();
         let file_id = file.id();
         let attachment = Attachment::new(file, location.clone())?;
-        let mut memory = Memory {
+        let memory = Memory {
             map,
             geometry,
             location,
             file_id,
-            data_len: 0,
+            known_len: AtomicUsize::new(data_len),
             writable,
             persistent: storage == Storage::Device,
             attachment,
@@ -139,20 +147,78 @@ impl Memory {
             retired: AtomicBool::new(false),
             objects: Mutex::new(Vec::new()),
         };
-        let live = memory.live();
-        let (state, data_len) = (live.state.load(Ordering::Acquire), live.data_len.load(Ordering::Acquire));
-        if state != layout::STATE_READY || data_len == 0 || data_len > geometry.data_capacity as u64 {
-            let text = format!("state {state:#x}, {data_len} user bytes of {}", geometry.data_capacity);
-            return Err(flaw_error((ErrorKind::Corrupted, text), operation, &object));
+        if let (Some(guard), true) = (memory.map.guarded(), writable) {
+            #[allow(unsafe_code)]
+            // SAFETY: the word is part of `memory`, which drops its map, and so the guard, before it.
+            unsafe {
+                guard.tell(memory.attachment.me_word());
+            }
         }
-        memory.data_len = data_len as usize;
+        let state = memory.live().state.load(Ordering::Acquire);
+        if state != layout::STATE_READY {
+            memory.expect_undamaged(operation)?;
+            return Err(flaw_error((ErrorKind::Corrupted, format!("state {state:#x}")), operation, &object));
+        }
         Ok(memory)
     }
 
-    /// Number of user bytes.
+    /// Number of user bytes, now: somebody may have resized the region.
     #[inline]
     pub fn data_len(&self) -> usize {
-        self.data_len
+        let (now, known) =
+            (self.data_len_word().load(Ordering::Acquire), self.known_len.load(Ordering::Relaxed));
+        if now == known as u64 { known } else { self.follow(now) }
+    }
+
+    /// Where the number of user bytes is, for languages that look at it themselves: while it has not changed, neither has
+    /// what [`Memory::data_len`] says.
+    pub fn data_len_word(&self) -> &AtomicU64 {
+        &self.live().data_len
+    }
+
+    /// Believes a new length if it keeps within the capacity and the file.
+    #[cold]
+    fn follow(&self, now: u64) -> usize {
+        let known = self.known_len.load(Ordering::Relaxed);
+        let file_len = self.attachment.object_len().unwrap_or(0);
+        if now == 0 || now > self.geometry.data_capacity as u64 || self.geometry.file_len(now) > file_len {
+            return known;
+        }
+        self.known_len.store(now as usize, Ordering::Relaxed);
+        now as usize
+    }
+
+    /// Fails when the region's file has lost pages.
+    #[inline]
+    pub fn expect_undamaged(&self, operation: &'static str) -> Result<()> {
+        match self.map.damage() {
+            None => Ok(()),
+            Some(damage) => Err(damage_error(damage, operation, &self.location.display())),
+        }
+    }
+
+    /// The word that says whether the file has lost pages; `None` without the guard.
+    pub fn damage_word(&self) -> Option<&'static AtomicU32> {
+        self.map.guarded().map(|guard| guard.word())
+    }
+
+    /// This process's owner id for giving back what it holds: also when the region has lost pages. 0: it holds nothing.
+    #[inline]
+    pub fn holder(&self) -> u32 {
+        match self.attachment.me() {
+            0 => self.attachment.holder(),
+            me => me,
+        }
+    }
+
+    /// The object, for work that takes its time.
+    pub fn object(&self, operation: &'static str) -> Result<ObjectFile> {
+        self.attachment.object().map_err(|errno| self.system_error(errno, operation))
+    }
+
+    /// Length of the object in bytes, now.
+    pub fn object_len(&self, operation: &'static str) -> Result<u64> {
+        self.attachment.object_len().map_err(|errno| self.system_error(errno, operation))
     }
 
     /// The user bytes.
@@ -161,7 +227,7 @@ impl Memory {
         #[allow(unsafe_code)]
         // SAFETY: the geometry was checked to lie within the map, which lives as long as `self`.
         unsafe {
-            SharedBytes::new(self.map.base().add(self.geometry.data_offset), self.data_len, self.writable)
+            SharedBytes::new(self.map.base().add(self.geometry.data_offset), self.data_len(), self.writable)
         }
     }
 
@@ -191,7 +257,7 @@ impl Memory {
         &self.header_record::<MutexRecord>(layout::GUARD_OFFSET).lock
     }
 
-    fn live(&self) -> &LiveHeader {
+    pub fn live(&self) -> &LiveHeader {
         self.header_record(layout::LIVE_HEADER_OFFSET)
     }
 
@@ -270,7 +336,9 @@ impl Memory {
         if self.retired.load(Ordering::SeqCst) {
             return Err(self.error(ErrorKind::Closed, operation));
         }
+        self.expect_undamaged(operation)?;
         let me = self.attachment.attach(&self.slots())?;
+        self.expect_undamaged(operation).inspect_err(|_| self.attachment.abandon())?;
         let join = |(place, _): &(Place, usize)| directory::join(self, place, me, operation);
         let joined = self.objects.lock().iter().try_for_each(join);
         joined.map(|()| me).inspect_err(|_| self.attachment.detach(&self.slots()))
@@ -374,12 +442,18 @@ impl Memory {
     /// that, and give them back here. Otherwise the next owner would be told of a death that never was.
     fn leave(&self, operation: &'static str, owner: Option<usize>) -> Result<()> {
         let fail = |errno| self.system_error(errno, operation);
+        if self.map.damage().is_some() {
+            self.map.retire().map_err(fail)?;
+            self.retired.store(true, Ordering::SeqCst);
+            self.attachment.abandon();
+            return Ok(());
+        }
         let kept = self.map.alias(self.geometry.data_offset).map_err(fail)?;
         self.map.retire().map_err(fail)?;
         self.retired.store(true, Ordering::SeqCst);
         #[allow(unsafe_code)]
         // SAFETY: the alias lives to the end of this function.
-        let bytes = unsafe { SharedBytes::new(kept.base, kept.len, true) };
+        let bytes = unsafe { SharedBytes::new(kept.base(), kept.len(), true) };
         let me = self.attachment.me();
         for word in [Some(layout::GUARD_OFFSET), owner].into_iter().flatten() {
             if me != 0 {
@@ -387,11 +461,11 @@ impl Memory {
             }
         }
         let live = bytes.shared(layout::LIVE_HEADER_OFFSET)?;
-        self.attachment.detach(&Slots { live, geometry: &self.geometry, bytes: bytes.slice(0..kept.len)? });
+        self.attachment.detach(&Slots { live, geometry: &self.geometry, bytes: bytes.slice(0..kept.len())? });
         Ok(())
     }
 
-    fn system_error(&self, errno: Errno, operation: &'static str) -> Error {
+    pub fn system_error(&self, errno: Errno, operation: &'static str) -> Error {
         Error::from_errno(errno as i32, operation, self.location.display())
     }
 
@@ -425,6 +499,9 @@ impl Party for Memory {
     }
 
     fn sleep(&self, word: &AtomicU32, expected: u32, at_most: Duration, since_ns: u64) -> Slept {
+        if self.map.damage().is_some() {
+            return Slept::Damaged;
+        }
         let slots = self.slots();
         let slot = slots.get(slot_index(self.me_if_attached()));
         if let Some(slot) = slot {
@@ -460,8 +537,13 @@ fn map_all(segment: &Segment, geometry: &Geometry, writable: bool, operation: &'
         populate: false,
         no_reserve: false,
         huge_page: None,
+        reserve: 0,
     };
-    Map::of_file(segment.as_fd(), &request).map_err(|errno| segment.fail(operation, errno))
+    let mut map = Map::of_file(segment.as_fd(), &request).map_err(|errno| segment.fail(operation, errno))?;
+    if is_enabled() {
+        map.guard(ObjectFile::duplicate(segment.as_fd()).ok().map(Arc::new), &request);
+    }
+    Ok(map)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod lockable;
 mod memory;
 pub(crate) mod object;
 mod pages;
+mod resize;
 
 use std::fmt;
 use std::ops::RangeBounds;
@@ -49,6 +50,7 @@ pub struct RegionOptions {
     segment: SegmentOptions,
     arena_len: u64,
     attachments: u32,
+    capacity: Option<u64>,
 }
 
 impl Default for RegionOptions {
@@ -57,6 +59,7 @@ impl Default for RegionOptions {
             segment: SegmentOptions::new(),
             arena_len: layout::DEFAULT_ARENA_LEN,
             attachments: layout::DEFAULT_SLOT_COUNT,
+            capacity: None,
         }
     }
 }
@@ -91,6 +94,13 @@ impl RegionOptions {
         self
     }
 
+    /// The most user bytes that [`Region::resize`] can give the region later; without it, as many as it has at first. It
+    /// costs address space in each process, and storage only for what the region has.
+    pub fn capacity(mut self, len: u64) -> RegionOptions {
+        self.capacity = Some(len);
+        self
+    }
+
     /// Creates a region of `len` zeroed user bytes.
     ///
     /// Errors: `AlreadyExists`, `InvalidName`, `InvalidLength`, `InvalidArgument`, `NoSpace`, `PermissionDenied`.
@@ -106,7 +116,9 @@ impl RegionOptions {
 
     /// Opens the region of this name, or creates it. Of several at once, one creates and all get its region.
     ///
-    /// Errors: `SizeMismatch` when it exists with another length; those of [`Region::open`] and
+    /// With a [capacity](RegionOptions::capacity), any length will do if the capacity is the same.
+    ///
+    /// Errors: `SizeMismatch` when it exists with another length (or capacity, when one was asked); those of [`Region::open`] and
     /// [`RegionOptions::create`].
     pub fn open_or_create(&self, location: impl Into<Location>, len: u64) -> Result<Region> {
         let operation = "open or create region";
@@ -114,10 +126,16 @@ impl RegionOptions {
         // Each turn that fails means that somebody unlinked or created it in between; nobody does that for ever.
         for _ in 0..1000 {
             match Region::open_at(location.clone(), true) {
-                Ok(region) if region.len() as u64 == len => return Ok(region),
                 Ok(region) => {
+                    let (has, asked) = match self.capacity {
+                        Some(capacity) => (region.capacity() as u64, capacity),
+                        None => (region.len() as u64, len),
+                    };
+                    if has == asked {
+                        return Ok(region);
+                    }
                     return Err(Error::new(ErrorKind::SizeMismatch, operation, location.display())
-                        .with_detail(format!("{} bytes, {len} asked", region.len())));
+                        .with_detail(format!("{has} bytes, {asked} asked")));
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -143,21 +161,21 @@ impl RegionOptions {
         if !(1..=layout::MAX_SLOT_COUNT).contains(&self.attachments) {
             return error(ErrorKind::InvalidArgument, format!("{} attachments, 1 to 1023", self.attachments));
         }
-        let planned = Geometry::plan(len, self.arena_len, self.attachments);
-        let Some((geometry, total)) =
-            planned.and_then(|plan| Some((plan, plan.total_len()?))).filter(|_| len > 0)
-        else {
+        let capacity = self.capacity.unwrap_or(len);
+        let planned = Geometry::plan(capacity, self.arena_len, self.attachments);
+        let Some(geometry) = planned.filter(|_| len > 0 && len <= capacity) else {
             // The name first: whoever gets both wrong wants to hear of the name.
             if location != Location::Unnamed {
                 location.path(operation)?;
             }
             return error(
                 ErrorKind::InvalidLength,
-                format!("{len} bytes and an arena of {}", self.arena_len),
+                format!("{len} bytes of at most {capacity}, and an arena of {}", self.arena_len),
             );
         };
-        let segment = self.segment.build(operation, location, total)?;
-        memory::format(&segment, &geometry, fill)?;
+        let segment = self.segment.build(operation, location, geometry.file_len(len))?;
+        // No longer than the capacity, which is a length in this address space.
+        memory::format(&segment, &geometry, len as usize, fill)?;
         segment.publish(operation)?;
         Region::from_segment(segment, operation)
     }
@@ -277,7 +295,7 @@ impl Region {
         Ok(Region { memory, exports: Exports::new(self.is_read_only()) })
     }
 
-    /// Number of user bytes.
+    /// Number of user bytes, now: any process may [resize](Region::resize) the region.
     pub fn len(&self) -> usize {
         self.memory.data_len()
     }
@@ -322,8 +340,10 @@ impl Region {
     /// Errors: `OutOfRange`, `Closed`.
     #[inline]
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
-        self.check_access("read region", offset, into.len(), false)?;
-        self.memory.data().read_at(offset, into)
+        let operation = "read region";
+        self.check_access(operation, offset, into.len(), false)?;
+        self.memory.data().read_at(offset, into)?;
+        self.memory.expect_undamaged(operation)
     }
 
     /// Copies user bytes in. Without the guard, a concurrent reader may see a part of them.
@@ -331,8 +351,10 @@ impl Region {
     /// Errors: `OutOfRange`, `Closed`, `ReadOnly`.
     #[inline]
     pub fn write_at(&self, offset: usize, from: &[u8]) -> Result<()> {
-        self.check_access("write region", offset, from.len(), true)?;
-        self.memory.data().write_at(offset, from)
+        let operation = "write region";
+        self.check_access(operation, offset, from.len(), true)?;
+        self.memory.data().write_at(offset, from)?;
+        self.memory.expect_undamaged(operation)
     }
 
     #[inline]
@@ -424,7 +446,8 @@ impl Region {
         map.sync(data + offset, len, flags).map_err(|errno| match errno {
             Errno::EBUSY => self.memory.error(ErrorKind::Busy, operation),
             errno => Error::from_errno(errno as i32, operation, self.memory.location.display()),
-        })
+        })?;
+        self.memory.expect_undamaged(operation)
     }
 
     /// Takes the guard without a Rust guard object: pair it with [`Region::release`]. [`Region::lock`] is the safe form.
@@ -501,7 +524,10 @@ impl Region {
 
     #[inline]
     fn expect_open(&self, operation: &'static str) -> Result<()> {
-        if self.exports.is_closed() { Err(self.memory.error(ErrorKind::Closed, operation)) } else { Ok(()) }
+        if self.exports.is_closed() {
+            return Err(self.memory.error(ErrorKind::Closed, operation));
+        }
+        self.memory.expect_undamaged(operation)
     }
 }
 

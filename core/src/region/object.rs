@@ -91,6 +91,7 @@ impl<T: Shared, U: Shared> Object<T, U> {
         let zeroed_len = size_of::<T>() + zeroed * size_of::<U>();
         let spec = Spec { kind, payload_len, zeroed_len, parameters };
         let place = directory.find_or_create(operation, name, &spec, init)?;
+        memory.expect_undamaged(operation)?;
         let record = NonNull::from(memory.record_at::<T>(place.payload.start)?);
         let table = NonNull::from(memory.records_at::<U>(place.payload.start + size_of::<T>(), table_len)?);
         // Still under the directory's lock: nobody can remove the object before it has us as a member.
@@ -147,7 +148,10 @@ impl<T: Shared, U: Shared> Object<T, U> {
 
     #[inline]
     pub fn expect_open(&self, operation: &'static str) -> Result<()> {
-        if self.exports.is_closed() { Err(self.error(ErrorKind::Closed, operation)) } else { Ok(()) }
+        if self.exports.is_closed() {
+            return Err(self.error(ErrorKind::Closed, operation));
+        }
+        self.memory.expect_undamaged(operation)
     }
 
     /// Ends the use of this handle; `in_use` says whether this process still holds something of the object. `owner` is the

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use super::Segment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::wait::{Ended, Stop, Wait, in_kernel};
+use crate::protocol::wait::{Ended, Wait, in_kernel};
 use crate::sys::SysResult;
 use crate::sys::file::ObjectFile;
 use crate::sys::socket::{self, Received};
@@ -89,8 +89,7 @@ fn when_ready<T>(
 
 fn error_of(ended: Ended, operation: &'static str, object: impl Into<String>) -> Error {
     match ended {
-        Ended::Stopped(Stop::Timeout) => Error::new(ErrorKind::Timeout, operation, object),
-        Ended::Stopped(Stop::Interrupted) => Error::new(ErrorKind::Interrupted, operation, object),
+        Ended::Stopped(stop) => Error::new(stop.into(), operation, object),
         Ended::Failed(errno) => Error::from_errno(errno as i32, operation, object),
     }
 }

@@ -21,6 +21,13 @@ pub struct FileId {
     pub inode: u64,
 }
 
+impl FileId {
+    /// Device and inode.
+    pub fn numbers(self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+}
+
 /// statfs(2), linux/magic.h: nix has no name for it.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
@@ -188,25 +195,52 @@ impl ObjectFile {
         if have < len {
             self.expect_space(len - have)?;
         }
-        // In steps: the kernel starts a step again when a signal comes, and on a large one a steady timer would never
-        // let it finish.
+        self.allocate(0, total).inspect_err(|_| {
+            // Give back what the earlier steps took; the file was ours alone if it had nothing.
+            if have == 0 {
+                let _ = nix::unistd::ftruncate(self, 0);
+            }
+        })
+    }
+
+    /// Makes the file `to` bytes long, with storage behind every byte from `from` on. Never shortens it; what a failure
+    /// leaves allocated are holes again.
+    pub fn reserve_range(&self, from: u64, to: u64) -> SysResult<()> {
+        let (start, end) = (i64::try_from(from), i64::try_from(to));
+        let (Ok(start), Ok(end)) = (start, end) else { return Err(Errno::EFBIG) };
+        self.expect_space(to.saturating_sub(from))?;
+        self.allocate(start, end).inspect_err(|_| {
+            let _ = self.punch(from, to - from);
+        })
+    }
+
+    /// posix_fallocate(3) in steps: the kernel starts a step again when a signal comes, and on a large one a steady timer
+    /// would never let it finish.
+    fn allocate(&self, from: i64, to: i64) -> SysResult<()> {
         const STEP: i64 = 64 << 20;
-        let mut done = 0;
-        while done < total {
-            let step = STEP.min(total - done);
+        let mut done = from;
+        while done < to {
+            let step = STEP.min(to - done);
             match nix::fcntl::posix_fallocate(self, done, step) {
                 Ok(()) => done += step,
                 Err(Errno::EINTR) => {}
-                Err(errno) => {
-                    // Give back what the earlier steps took; the file was ours alone if it had nothing.
-                    if have == 0 {
-                        let _ = nix::unistd::ftruncate(self, 0);
-                    }
-                    return Err(errno);
-                }
+                Err(errno) => return Err(errno),
             }
         }
         Ok(())
+    }
+
+    /// Makes a range of whole pages a hole, which reads as zeros; the length stays (fallocate(2), `FALLOC_FL_PUNCH_HOLE`).
+    pub fn punch(&self, from: u64, len: u64) -> SysResult<()> {
+        use nix::fcntl::FallocateFlags as Flags;
+        let (Ok(from), Ok(len)) = (i64::try_from(from), i64::try_from(len)) else { return Err(Errno::EFBIG) };
+        let flags = Flags::FALLOC_FL_PUNCH_HOLE | Flags::FALLOC_FL_KEEP_SIZE;
+        loop {
+            match nix::fcntl::fallocate(self, flags, from, len) {
+                Err(Errno::EINTR) => {}
+                result => return result,
+            }
+        }
     }
 
     /// Asks before taking: filling a memory file system to the brim just to find out would bring the machine down.
@@ -214,6 +248,11 @@ impl ObjectFile {
         let stat = nix::sys::statvfs::fstatvfs(self)?;
         let available = stat.blocks_available().saturating_mul(stat.fragment_size());
         if stat.blocks() > 0 && len > available { Err(Errno::ENOSPC) } else { Ok(()) }
+    }
+
+    /// The descriptor's number, for whoever may use it while `self` lives only.
+    pub fn number(&self) -> i32 {
+        self.file.as_raw_fd()
     }
 
     /// Device and inode.

@@ -52,11 +52,11 @@ extern "C" fn after_fork() {
     drop(unsafe { (*HELD_BY_FORK.0.get()).take() });
 }
 
-/// One word of private memory that reads 0 in a forked child (madvise(2), `MADV_WIPEONFORK`).
+/// Two words of private memory that read 0 in a forked child (madvise(2), `MADV_WIPEONFORK`).
 pub struct WipedWord(MmapMut);
 
 impl WipedWord {
-    /// A word that holds 0.
+    /// Words that hold 0.
     pub fn new() -> SysResult<WipedWord> {
         let page = super::map::from_io(MmapMut::map_anon(super::map::page_size()))?;
         // SAFETY: the page is ours and private; the advice changes only what a child sees.
@@ -65,10 +65,16 @@ impl WipedWord {
         Ok(WipedWord(page))
     }
 
-    /// The word.
+    /// The first word.
     #[inline]
     pub fn get(&self) -> &AtomicU32 {
-        // SAFETY: the page is mapped as long as `self`, aligned, and used through this atomic only.
+        // SAFETY: the page is mapped as long as `self`, aligned, and used through these atomics only.
         unsafe { &*self.0.as_ptr().cast::<AtomicU32>() }
+    }
+
+    /// The second word.
+    pub fn second(&self) -> &AtomicU32 {
+        // SAFETY: as above, and a page has room for two.
+        unsafe { &*self.0.as_ptr().cast::<AtomicU32>().add(1) }
     }
 }

@@ -5,13 +5,16 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::sys::mman::{self, MapFlags, MsFlags, ProtFlags};
 
 use super::SysResult;
+use super::fault::{Damage, Guarded};
+use super::file::ObjectFile;
 
 /// mlock2(2).
 const MLOCK_ONFAULT: libc::c_uint = 1;
@@ -47,15 +50,35 @@ pub struct Request {
     pub no_reserve: bool,
     /// Size of the pages, where it is not the system's: a huge page that was reserved for such use (hugetlbfs).
     pub huge_page: Option<usize>,
+    /// Keep this many bytes of address space for it, at least `len`; 0: no more than `len`.
+    pub reserve: usize,
 }
 
 /// A second address of pages that a [`Map`] has: unmapped when dropped.
 pub struct Alias {
-    pub base: NonNull<u8>,
-    pub len: usize,
+    /// Dropped first, as in a [`Map`].
+    _guard: Option<Guarded>,
+    pages: AliasPages,
 }
 
-impl Drop for Alias {
+impl Alias {
+    /// The first byte.
+    pub fn base(&self) -> NonNull<u8> {
+        self.pages.base
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.pages.len
+    }
+}
+
+struct AliasPages {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+impl Drop for AliasPages {
     fn drop(&mut self) {
         // SAFETY: the pages are this alias's own, and whoever used them borrowed it.
         let _ = unsafe { mman::munmap(self.base.cast(), self.len) };
@@ -64,15 +87,26 @@ impl Drop for Alias {
 
 /// A map: unmapped when dropped.
 pub struct Map {
+    /// Dropped first: what is not mapped any more must not be mended.
+    guard: Option<Guarded>,
+    /// All the address space there is for it.
     raw: MmapRaw,
     /// What protection, flushes and advice are rounded to.
     page: usize,
+    /// Where in `raw` the first byte asked for is.
+    skip: usize,
+    /// Whether `raw` has room to grow into. Otherwise all its pages stay as they are, whatever the length.
+    reserved: bool,
+    len: AtomicUsize,
 }
 
 impl Map {
     /// Maps a part of a file.
     pub fn of_file(file: BorrowedFd<'_>, request: &Request) -> SysResult<Map> {
         use std::os::fd::AsRawFd;
+        if request.reserve > request.len {
+            return Map::reserved(Some(file), request);
+        }
         let mut options = MmapOptions::new();
         options.offset(request.offset).len(request.len);
         if request.populate {
@@ -92,11 +126,7 @@ impl Map {
         } else {
             (options.map_raw_read_only(fd), ProtFlags::PROT_READ)
         };
-        let map = Map { raw: from_io(raw)?, page: request.huge_page.unwrap_or_else(page_size) };
-        if request.protection != made {
-            map.protect(0, request.len, request.protection)?;
-        }
-        Ok(map)
+        Map::whole(from_io(raw)?, request, made)
     }
 
     /// Attaches a System V segment of `request.len` bytes over pages of our own (shmat(2), `SHM_REMAP`): so it is unmapped
@@ -104,7 +134,7 @@ impl Map {
     pub fn of_sysv(id: i32, request: &Request) -> SysResult<Map> {
         let mut options = MmapOptions::new();
         options.len(request.len).no_reserve_swap();
-        let map = Map { raw: from_io(options.map_anon())?.into(), page: page_size() };
+        let raw = MmapRaw::from(from_io(options.map_anon())?);
         let writable = request.protection.contains(ProtFlags::PROT_WRITE);
         let flags = if writable { 0 } else { libc::SHM_RDONLY };
         let attach = |address: *mut u8, flags| {
@@ -117,7 +147,7 @@ impl Map {
         let first = attach(std::ptr::null_mut(), flags)?;
         let attached = match super::sysv::segment_stat(id) {
             Ok(stat) if stat.shm_segsz == request.len => {
-                attach(map.raw.as_mut_ptr(), flags | libc::SHM_REMAP).map(drop)
+                attach(raw.as_mut_ptr(), flags | libc::SHM_REMAP).map(drop)
             }
             Ok(_) => Err(Errno::EINVAL),
             Err(errno) => Err(errno),
@@ -128,18 +158,18 @@ impl Map {
         if request.populate {
             for offset in (0..request.len).step_by(page_size()) {
                 // SAFETY: a byte of the segment, which is mapped readable; nobody can take a System V segment's memory away.
-                unsafe { map.raw.as_ptr().add(offset).read_volatile() };
+                unsafe { raw.as_ptr().add(offset).read_volatile() };
             }
         }
         let made = if writable { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ };
-        if request.protection != made {
-            map.protect(0, request.len, request.protection)?;
-        }
-        Ok(map)
+        Map::whole(raw, request, made)
     }
 
     /// Maps private memory that no file backs.
     pub fn anonymous(request: &Request) -> SysResult<Map> {
+        if request.reserve > request.len {
+            return Map::reserved(None, request);
+        }
         let mut options = MmapOptions::new();
         options.len(request.len);
         if request.populate {
@@ -151,25 +181,163 @@ impl Map {
         if let Some(huge) = request.huge_page {
             options.huge(Some(huge.ilog2() as u8));
         }
-        let raw = from_io(options.map_anon())?.into();
-        let map = Map { raw, page: request.huge_page.unwrap_or_else(page_size) };
-        if request.protection != ProtFlags::PROT_READ | ProtFlags::PROT_WRITE {
+        Map::whole(from_io(options.map_anon())?.into(), request, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)
+    }
+
+    fn whole(raw: MmapRaw, request: &Request, made: ProtFlags) -> SysResult<Map> {
+        let page = request.huge_page.unwrap_or_else(page_size);
+        let map =
+            Map { guard: None, raw, page, skip: 0, reserved: false, len: AtomicUsize::new(request.len) };
+        if request.protection != made {
             map.protect(0, request.len, request.protection)?;
         }
         Ok(map)
     }
 
+    /// A map at the start of address space that is kept for it.
+    fn reserved(file: Option<BorrowedFd<'_>>, request: &Request) -> SysResult<Map> {
+        let skip = (request.offset % page_size() as u64) as usize;
+        let total = skip.checked_add(request.reserve).ok_or(Errno::ENOMEM)?;
+        let mut options = MmapOptions::new();
+        options.len(total).no_reserve_swap();
+        let raw = MmapRaw::from(from_io(options.map_anon())?);
+        let map = Map { guard: None, raw, page: page_size(), skip, reserved: true, len: AtomicUsize::new(0) };
+        map.replace_pages(
+            0,
+            total.next_multiple_of(page_size()),
+            None,
+            ProtFlags::PROT_NONE,
+            MapFlags::MAP_NORESERVE,
+        )?;
+        map.grow(file, request)?;
+        Ok(map)
+    }
+
+    /// Maps more of the object, up to `request.len` bytes, into the address space that was kept for it. The caller sees to it
+    /// that nobody uses the pages behind the present end.
+    pub fn grow(&self, file: Option<BorrowedFd<'_>>, request: &Request) -> SysResult<()> {
+        let (from, to) = (self.mapped_len(), self.pages(0, request.len).1);
+        debug_assert!(request.len <= self.capacity());
+        if !self.reserved {
+            self.len.store(request.len, Ordering::Release);
+            return Ok(());
+        }
+        let offset = request.offset - self.skip as u64 + from as u64;
+        let mut flags = if request.private { MapFlags::MAP_PRIVATE } else { MapFlags::MAP_SHARED };
+        if request.populate {
+            flags |= MapFlags::MAP_POPULATE;
+        }
+        if request.no_reserve {
+            flags |= MapFlags::MAP_NORESERVE;
+        }
+        let change = || {
+            if to > from {
+                let file = file.map(|file| (file, offset));
+                self.replace_pages(from, to - from, file, request.protection, flags)?;
+            }
+            self.len.store(request.len, Ordering::Release);
+            Ok(())
+        };
+        match &self.guard {
+            Some(guard) => guard.resize(to, change),
+            None => change(),
+        }
+    }
+
+    /// Lets the pages behind the first `len` bytes go. Their addresses stay taken: a stale pointer reads zeros. The caller sees to it that nobody uses
+    /// them.
+    pub fn shrink(&self, len: usize) -> SysResult<()> {
+        if !self.reserved {
+            self.len.store(len, Ordering::Release);
+            return Ok(());
+        }
+        let (from, to) = (self.pages(0, len).1, self.mapped_len());
+        let change = || {
+            if to > from {
+                let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+                self.replace_pages(from, to - from, None, protection, MapFlags::MAP_NORESERVE)?;
+            }
+            self.len.store(len, Ordering::Release);
+            Ok(())
+        };
+        match &self.guard {
+            Some(guard) => guard.resize(from, change),
+            None => change(),
+        }
+    }
+
+    /// Puts other pages in place of `len` bytes of whole pages, `from` bytes after the first page.
+    fn replace_pages(
+        &self,
+        from: usize,
+        len: usize,
+        file: Option<(BorrowedFd<'_>, u64)>,
+        protection: ProtFlags,
+        flags: MapFlags,
+    ) -> SysResult<()> {
+        let start = self.pages(0, 0).0.as_ptr().wrapping_add(from);
+        let (start, len) = (NonZeroUsize::new(start.addr()), NonZeroUsize::new(len).ok_or(Errno::EINVAL)?);
+        let flags = flags | MapFlags::MAP_FIXED;
+        // SAFETY: whole pages of this map's own address space.
+        unsafe {
+            match file {
+                Some((file, offset)) => {
+                    let offset = i64::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
+                    mman::mmap(start, len, protection, flags, file, offset)
+                }
+                None => mman::mmap_anonymous(start, len, protection, flags | MapFlags::MAP_PRIVATE),
+            }
+        }
+        .map(drop)
+    }
+
+    /// Mends pages that the file loses from now on (see [`super::fault`]): `request` is what the map was made by, and asks for
+    /// no huge pages.
+    pub fn guard(&mut self, file: Option<Arc<ObjectFile>>, request: &Request) {
+        let (start, len) = self.pages(0, self.len());
+        let slack = (self.base().addr().get() - start.addr().get()) as u64;
+        let range = (start.addr().get(), len);
+        let guard = Guarded::new(range, file, request.offset - slack, request.protection, !request.private);
+        self.guard = Some(guard);
+    }
+
+    /// The guard, if the map has one.
+    #[inline]
+    pub fn guarded(&self) -> Option<&Guarded> {
+        self.guard.as_ref()
+    }
+
+    /// What happened to guarded pages.
+    #[inline]
+    pub fn damage(&self) -> Option<Damage> {
+        self.guard.as_ref()?.damage()
+    }
+
     /// The address of the first byte asked for.
     #[inline]
     pub fn base(&self) -> NonNull<u8> {
-        // SAFETY: mmap never returns null here.
-        unsafe { NonNull::new_unchecked(self.raw.as_mut_ptr()) }
+        // SAFETY: mmap never returns null here, and `skip` lies within the map.
+        unsafe { NonNull::new_unchecked(self.raw.as_mut_ptr().wrapping_add(self.skip)) }
     }
 
-    /// Number of bytes asked for.
+    /// Number of bytes.
     #[inline]
     pub fn len(&self) -> usize {
-        self.raw.len()
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// The most bytes that there is address space for.
+    pub fn capacity(&self) -> usize {
+        self.raw.len() - self.skip
+    }
+
+    /// Bytes of the pages that are mapped.
+    fn mapped_len(&self) -> usize {
+        match self.len() {
+            _ if !self.reserved => self.pages(0, self.capacity()).1,
+            0 => 0,
+            len => self.pages(0, len).1,
+        }
     }
 
     /// Bytes of a page of this map.
@@ -182,7 +350,12 @@ impl Map {
     pub fn protect(&self, offset: usize, len: usize, protection: ProtFlags) -> SysResult<()> {
         let (start, len) = self.pages(offset, len);
         // SAFETY: the pages belong to this map; whoever holds views on them was asked by the caller.
-        unsafe { mman::mprotect(start.cast(), len, protection) }
+        unsafe { mman::mprotect(start.cast(), len, protection) }?;
+        if let Some(guard) = &self.guard {
+            let whole = (start, len) == self.pages(0, self.len());
+            guard.set_protection(if whole { protection } else { guard.protection() | protection });
+        }
+        Ok(())
     }
 
     /// msync(2) on the pages that hold the range.
@@ -224,18 +397,14 @@ impl Map {
     /// Puts private zero pages in place of the object. The address range stays taken until the map is dropped, so that a
     /// stale pointer reads zeros instead of somebody else's memory.
     pub fn retire(&self) -> SysResult<()> {
-        let (start, len) = self.pages(0, self.len());
-        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED | MapFlags::MAP_NORESERVE;
-        // SAFETY: the range is exactly this map's own pages.
-        unsafe {
-            mman::mmap_anonymous(
-                Some(NonZeroUsize::new_unchecked(start.as_ptr().addr())),
-                NonZeroUsize::new_unchecked(len),
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                flags,
-            )
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let len = self.mapped_len();
+        self.replace_pages(0, len, None, protection, MapFlags::MAP_NORESERVE)?;
+        // Afterwards: until the pages are there, somebody may still need one mended.
+        if let Some(guard) = &self.guard {
+            guard.retire();
         }
-        .map(drop)
+        Ok(())
     }
 
     /// The first `len` bytes of a shared map at a second address, where they stay when the map is retired (mremap(2) with
@@ -247,7 +416,11 @@ impl Map {
         if again == libc::MAP_FAILED {
             return Err(Errno::last());
         }
-        NonNull::new(again.cast()).map(|base| Alias { base, len }).ok_or(Errno::EFAULT)
+        let pages = NonNull::new(again.cast()).map(|base| AliasPages { base, len }).ok_or(Errno::EFAULT)?;
+        let range = (pages.base.addr().get(), len);
+        let guarded =
+            |guard: &Guarded| Guarded::new(range, guard.file(), guard.offset(), guard.protection(), true);
+        Ok(Alias { _guard: self.guard.as_ref().map(guarded), pages })
     }
 
     /// Start and length of the whole pages around a range:
@@ -258,9 +431,9 @@ impl Map {
     ///                    ^ returned start               ^ returned end
     /// ```
     pub fn pages(&self, offset: usize, len: usize) -> (NonNull<u8>, usize) {
-        debug_assert!(offset + len <= self.len());
+        debug_assert!(offset + len <= self.capacity());
         let page = self.page;
-        let start = self.raw.as_mut_ptr().wrapping_add(offset);
+        let start = self.base().as_ptr().wrapping_add(offset);
         let slack = start.addr() % page;
         let aligned = start.wrapping_sub(slack);
         // SAFETY: the page that holds a mapped byte is not the null page.

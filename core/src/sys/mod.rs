@@ -6,6 +6,7 @@
 pub mod arena;
 pub mod clock;
 pub mod code;
+pub mod fault;
 pub mod file;
 pub mod fork;
 pub mod futex;
@@ -13,6 +14,7 @@ pub mod map;
 pub mod ofd;
 pub mod pages;
 pub mod process;
+mod signal;
 pub mod socket;
 pub mod sysv;
 

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use super::{SYSV_PRIVATE, check_key, check_mode, error_of, label, open_or_create};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::wait::{Ended, Stop, Wait, in_kernel};
+use crate::protocol::wait::{Ended, Wait, in_kernel};
 use crate::sys::sysv;
 
 /// The most permits a semaphore can have (`SEMVMX`).
@@ -348,8 +348,7 @@ impl SysvSemaphore {
             Err(errno) => Err(errno),
         });
         outcome.map_err(|ended| match ended {
-            Ended::Stopped(Stop::Timeout) => Error::new(ErrorKind::Timeout, operation, self.label()),
-            Ended::Stopped(Stop::Interrupted) => Error::new(ErrorKind::Interrupted, operation, self.label()),
+            Ended::Stopped(stop) => Error::new(stop.into(), operation, self.label()),
             Ended::Failed(errno) => self.failure(errno, operation),
         })
     }

@@ -129,6 +129,12 @@ impl Helper {
         assert!(stopped == self.pid() && libc::WIFSTOPPED(status));
     }
 
+    /// Closes its input and waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.input.take();
+        self.process.wait().expect("a child of ours can be waited for")
+    }
+
     /// Closes its input and waits for its end, which must be a good one.
     pub fn finish(&mut self) {
         self.input.take();

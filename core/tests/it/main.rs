@@ -1,9 +1,11 @@
 //! Tests with several processes: one program, which starts itself again for its helpers.
 
 mod common;
+mod fault;
 mod format;
 mod kills;
 mod leaks;
 mod objects;
 mod processes;
+mod resize;
 mod storm;
