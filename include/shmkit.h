@@ -42,6 +42,10 @@
 #define SHMKIT_SYSV_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_sysv_semaphore_options_t), 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEGMENT_STATUS_INIT { sizeof(shmkit_sysv_segment_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEMAPHORE_STATUS_INIT { sizeof(shmkit_sysv_semaphore_status_t), 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_WINDOW_OPTIONS_INIT { sizeof(shmkit_window_options_t), 0, SHMKIT_ADVICE_NORMAL, 0, 0, 0 }
+#define SHMKIT_MEMORY_USE_INIT { sizeof(shmkit_memory_use_t), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_USAGE_INIT { sizeof(shmkit_usage_t), 0, 0, 0, 0 }
+#define SHMKIT_WINDOW_STATS_INIT { sizeof(shmkit_window_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 // The version of the byte format that processes share: any change of it is a new version.
 #define SHMKIT_LAYOUT_VERSION 1
@@ -168,6 +172,36 @@
 // `len` is set; without it, the mapping reaches from `offset` to the end of the file.
 #define SHMKIT_MAP_LEN (1 << 5)
 
+// Keep all pages in memory from the start (shmkit_mapping_lock_memory).
+#define SHMKIT_MAP_LOCK (1 << 8)
+
+// Keep each page in memory from when it is first touched.
+#define SHMKIT_MAP_LOCK_ON_FAULT (1 << 9)
+
+// Of a page: in memory, whoever brought it there; an access needs no disk.
+#define SHMKIT_PAGE_RESIDENT (1 << 0)
+
+// Of a page: in this process's page table; an access is no page fault.
+#define SHMKIT_PAGE_PRESENT (1 << 1)
+
+// Of a page of a shared map of a file: changed, and not yet on the disk.
+#define SHMKIT_PAGE_DIRTY (1 << 2)
+
+// Of a page: written by this process since it was made or shmkit_clear_soft_dirty was called.
+#define SHMKIT_PAGE_SOFT_DIRTY (1 << 3)
+
+// Of a page: out in swap space.
+#define SHMKIT_PAGE_SWAPPED (1 << 4)
+
+// Of a page: part of a huge page.
+#define SHMKIT_PAGE_HUGE (1 << 5)
+
+// Of a page: the system's one page of zeros, read and never written.
+#define SHMKIT_PAGE_ZERO (1 << 6)
+
+// For shmkit_mapping_lock_memory: keep each page from when it is first touched, instead of all now.
+#define SHMKIT_LOCK_ON_FAULT (1 << 0)
+
 // The name is a file path: the region is a file, as durable as its file system.
 #define SHMKIT_REGION_PATH (1 << 0)
 
@@ -213,6 +247,9 @@
 // What a process took does not come back when it ends, and what it gave is not taken back (no SEM_UNDO): for signals, where
 // one process only gives and another only takes.
 #define SHMKIT_SYSV_NO_UNDO (1 << 0)
+
+// For writing, too.
+#define SHMKIT_WINDOWS_WRITABLE (1 << 0)
 
 // What went wrong, as a stable number.
 //
@@ -527,6 +564,9 @@ typedef struct shmkit_sysv_segment_t shmkit_sysv_segment_t;
 // One semaphore of a System V set.
 typedef struct shmkit_sysv_semaphore_t shmkit_sysv_semaphore_t;
 
+// A file seen through a bounded set of windows that are mapped once and used again.
+typedef struct shmkit_window_cache_t shmkit_window_cache_t;
+
 // What was tried, on what, and why it failed. Yours: the library only writes into it, during a call that fails.
 //
 // Set `size` before the first use: `shmkit_error_t error = SHMKIT_ERROR_INIT;`. With a smaller size nothing is written.
@@ -556,13 +596,60 @@ typedef struct {
     uint32_t protection;
     // Permission bits for a file that SHMKIT_MAP_CREATE makes; the umask applies. 0: 0644.
     uint32_t mode;
-    // 0.
-    uint32_t reserved;
+    // A shmkit_huge_pages_t: which pages it is made of.
+    uint32_t huge_pages;
     // Where in the file the mapping begins, in bytes. Need not be aligned to a page.
     uint64_t offset;
     // Number of bytes to map, with SHMKIT_MAP_LEN.
     uint64_t len;
 } shmkit_map_options_t;
+
+// Numbers of pages that have a flag.
+typedef struct {
+    // All pages.
+    uint64_t pages;
+    // In memory.
+    uint64_t resident;
+    // In this process's page table.
+    uint64_t present;
+    // Changed, and not yet on the disk.
+    uint64_t dirty;
+    // Written by this process since the bits were cleared.
+    uint64_t soft_dirty;
+    // Out in swap space.
+    uint64_t swapped;
+    // Part of a huge page.
+    uint64_t huge;
+    // The page of zeros.
+    uint64_t zero;
+} shmkit_page_counts_t;
+
+// How much memory something takes, in bytes. Begin with SHMKIT_MEMORY_USE_INIT.
+//
+// The kernel counts by area: private memory without a file may share one with other memory of the process, which is
+// counted then too.
+typedef struct {
+    // sizeof(shmkit_memory_use_t).
+    size_t size;
+    // In this process's page table.
+    uint64_t resident;
+    // The same, each page divided by the number of processes that map it.
+    uint64_t proportional;
+    // Mapped by others too, and not changed.
+    uint64_t shared_clean;
+    // Mapped by others too, and changed.
+    uint64_t shared_dirty;
+    // Mapped by this process only, and not changed.
+    uint64_t private_clean;
+    // Mapped by this process only, and changed.
+    uint64_t private_dirty;
+    // In huge pages, transparent or reserved.
+    uint64_t huge;
+    // Out in swap space.
+    uint64_t swapped;
+    // Locked in memory.
+    uint64_t locked;
+} shmkit_memory_use_t;
 
 // How to make or open a region. NULL in its place, SHMKIT_REGION_OPTIONS_INIT, and all zeros but the size mean the same:
 // the defaults.
@@ -668,6 +755,75 @@ typedef struct {
     // 0.
     uint32_t reserved;
 } shmkit_sysv_semaphore_status_t;
+
+// Page faults and processor time so far: subtract two looks. Begin with SHMKIT_USAGE_INIT.
+typedef struct {
+    // sizeof(shmkit_usage_t).
+    size_t size;
+    // Page faults that needed no disk: the page was in memory, or made of zeros.
+    uint64_t minor_faults;
+    // Page faults that waited for a disk.
+    uint64_t major_faults;
+    // Processor time in the program.
+    uint64_t user_ns;
+    // Processor time in the kernel.
+    uint64_t kernel_ns;
+} shmkit_usage_t;
+
+// How to open a window cache. Begin with SHMKIT_WINDOW_OPTIONS_INIT: 64 windows of 4 MiB, for reading. NULL means the same.
+typedef struct {
+    // sizeof(shmkit_window_options_t).
+    size_t size;
+    // SHMKIT_WINDOWS_WRITABLE.
+    uint32_t flags;
+    // A shmkit_advice_t, what reads will be like: SHMKIT_ADVICE_RANDOM (no read-ahead), SHMKIT_ADVICE_SEQUENTIAL (always), or
+    // SHMKIT_ADVICE_NORMAL, which finds out by itself.
+    uint32_t pattern;
+    // Bytes of a window: a power of two, from a page to 1 GiB. 0: 4 MiB.
+    uint64_t window_len;
+    // How many windows are mapped at once at most, 1 to 4096. 0: 64.
+    uint32_t windows;
+    // 0.
+    uint32_t reserved;
+} shmkit_window_options_t;
+
+// What a window cache did so far. Begin with SHMKIT_WINDOW_STATS_INIT.
+typedef struct {
+    // sizeof(shmkit_window_stats_t).
+    size_t size;
+    // Uses that found their window mapped.
+    uint64_t hits;
+    // Uses that had to map it.
+    uint64_t misses;
+    // Windows that gave their place to another.
+    uint64_t evictions;
+    // Copies that went past the windows (pread, pwrite).
+    uint64_t bypasses;
+    // mmap(2) calls. Mapping over a window unmaps it: there is no munmap(2) until the cache is freed.
+    uint64_t maps;
+    // Calls that advised the kernel of reads to come.
+    uint64_t advices;
+    // Time in these calls; page faults come on top (shmkit_usage).
+    uint64_t kernel_ns;
+    // Windows that are mapped now.
+    uint64_t mapped;
+    // Views that live now.
+    uint64_t views;
+} shmkit_window_stats_t;
+
+
+
+
+
+
+
+
+
+
+
+
+
+
 
 #ifdef __cplusplus
 extern "C" {
@@ -1058,7 +1214,9 @@ shmkit_status_t shmkit_mapping_from_fd(int fd,
 // SHMKIT_MAP_PRIVATE the process's own. They are for reading and writing unless SHMKIT_PROTECTION_NONE is asked.
 //
 // On success `*out` is a handle for shmkit_mapping_free, else NULL.
-// Fails with INVALID_LENGTH, INVALID_ARGUMENT (an offset, SHMKIT_MAP_CREATE or SHMKIT_MAP_GROW), OUT_OF_MEMORY.
+// Fails with INVALID_LENGTH, INVALID_ARGUMENT (an offset, SHMKIT_MAP_CREATE or SHMKIT_MAP_GROW), OUT_OF_MEMORY (also: too few
+// huge pages are reserved, or more is to be locked than the process may), UNSUPPORTED (huge pages of a size the system
+// lacks).
 shmkit_status_t shmkit_mapping_anonymous(const shmkit_map_options_t *options,
                                          shmkit_mapping_t **out,
                                          shmkit_error_t *error);
@@ -1121,7 +1279,8 @@ shmkit_status_t shmkit_mapping_unpin(const shmkit_mapping_t *mapping,
 void *shmkit_mapping_data(const shmkit_mapping_t *mapping);
 
 // Carries changes of a shared file mapping to the file (msync(2)), and waits for the disk unless SHMKIT_FLUSH_ASYNC is
-// given. The range is widened to whole pages.
+// given. The range is widened to whole pages. Where shmkit_mapping_is_persistent says that there is no disk behind it, it
+// succeeds and does nothing.
 //
 // Fails with OUT_OF_RANGE, CLOSED, IO (what the device reported), BUSY (SHMKIT_FLUSH_INVALIDATE of locked pages).
 shmkit_status_t shmkit_mapping_flush(const shmkit_mapping_t *mapping,
@@ -1143,7 +1302,9 @@ shmkit_status_t shmkit_mapping_protect(const shmkit_mapping_t *mapping,
 
 // Tells the kernel what a range will be used for (madvise(2)); `advice` is a shmkit_advice_t.
 //
-// Fails with OUT_OF_RANGE, CLOSED, INVALID_ARGUMENT (a part of a page, where that would hurt its neighbours).
+// Fails with OUT_OF_RANGE, CLOSED, INVALID_ARGUMENT (a part of a page, where that would hurt its neighbours), READ_ONLY
+// (SHMKIT_ADVICE_REMOVE or SHMKIT_ADVICE_POPULATE_WRITE of what may not be written), UNSUPPORTED (this kernel, or this
+// kind of memory, knows no such advice).
 shmkit_status_t shmkit_mapping_advise(const shmkit_mapping_t *mapping,
                                       uint64_t offset,
                                       size_t len,
@@ -1221,6 +1382,114 @@ void shmkit_mutex_free(shmkit_mutex_t *mutex);
 shmkit_status_t shmkit_region_remove_object(const shmkit_region_t *region,
                                             const char *name,
                                             shmkit_error_t *error);
+
+// Bytes of a page of this mapping: what protection and advice are rounded to. 0 for NULL.
+size_t shmkit_mapping_page_size(const shmkit_mapping_t *mapping);
+
+// Whether a flush has somewhere to go: a shared map of a file on a device. Elsewhere (shared memory objects, memory
+// without a file, private maps) a flush succeeds and does nothing. false for NULL.
+bool shmkit_mapping_is_persistent(const shmkit_mapping_t *mapping);
+
+// As shmkit_mapping_is_persistent: whether the region is a file on a device.
+bool shmkit_region_is_persistent(const shmkit_region_t *region);
+
+// Tells the kernel what a range of the user bytes will be used for (madvise(2)); `advice` is a shmkit_advice_t.
+//
+// Fails with OUT_OF_RANGE, CLOSED, READ_ONLY, INVALID_ARGUMENT (a part of a page, where that would hurt its neighbours;
+// SHMKIT_ADVICE_REMOVE, which would give back the storage that creation reserved), UNSUPPORTED (this kernel, or this
+// kind of memory, knows no such advice).
+shmkit_status_t shmkit_region_advise(const shmkit_region_t *region,
+                                     uint64_t offset,
+                                     size_t len,
+                                     uint32_t advice,
+                                     shmkit_error_t *error);
+
+// Keeps the pages of a range in memory (mlock2(2)), or with SHMKIT_LOCK_ON_FAULT in `flags` each from when it is first
+// touched. They are not inherited by children, and one unlock frees what several locks kept.
+//
+// Fails with OUT_OF_MEMORY (more than the process may lock: the message says how much), OUT_OF_RANGE, CLOSED,
+// INVALID_ARGUMENT, UNSUPPORTED.
+shmkit_status_t shmkit_mapping_lock_memory(const shmkit_mapping_t *mapping,
+                                           uint64_t offset,
+                                           size_t len,
+                                           uint32_t flags,
+                                           shmkit_error_t *error);
+
+// As shmkit_mapping_lock_memory, for user bytes. This is no lock of the region: that is shmkit_region_lock.
+shmkit_status_t shmkit_region_lock_memory(const shmkit_region_t *region,
+                                          uint64_t offset,
+                                          size_t len,
+                                          uint32_t flags,
+                                          shmkit_error_t *error);
+
+// Lets the pages of a range go again. Fails with OUT_OF_RANGE, CLOSED.
+shmkit_status_t shmkit_mapping_unlock_memory(const shmkit_mapping_t *mapping,
+                                             uint64_t offset,
+                                             size_t len,
+                                             shmkit_error_t *error);
+
+// As shmkit_mapping_unlock_memory, for user bytes.
+shmkit_status_t shmkit_region_unlock_memory(const shmkit_region_t *region,
+                                            uint64_t offset,
+                                            size_t len,
+                                            shmkit_error_t *error);
+
+// Writes the state of each page of a range, widened to whole pages of the system's size, into `states`: a byte for each,
+// with SHMKIT_PAGE_RESIDENT and the others.
+//
+// `*known`, unless NULL, becomes the set of flags that this kernel tells this process; the others are never set.
+// `*needed`, unless NULL, becomes the number of pages. Fails with OUT_OF_RANGE also when `count` is less than that, and
+// then nothing was written into `states`; `states` of NULL with a `count` of 0 only asks. Also fails with CLOSED.
+shmkit_status_t shmkit_mapping_pages(const shmkit_mapping_t *mapping,
+                                     uint64_t offset,
+                                     size_t len,
+                                     uint8_t *states,
+                                     size_t count,
+                                     size_t *needed,
+                                     uint32_t *known,
+                                     shmkit_error_t *error);
+
+// As shmkit_mapping_pages, for user bytes.
+shmkit_status_t shmkit_region_pages(const shmkit_region_t *region,
+                                    uint64_t offset,
+                                    size_t len,
+                                    uint8_t *states,
+                                    size_t count,
+                                    size_t *needed,
+                                    uint32_t *known,
+                                    shmkit_error_t *error);
+
+// Counts the pages of a range in `cells` equal parts of it: `counts` has room for so many. A mapping of fewer pages than
+// `cells` leaves the rest of the counts 0.
+//
+// `*known`, unless NULL, becomes the set of flags that this kernel tells this process. Fails with OUT_OF_RANGE, CLOSED,
+// INVALID_ARGUMENT (no cells).
+shmkit_status_t shmkit_mapping_page_counts(const shmkit_mapping_t *mapping,
+                                           uint64_t offset,
+                                           size_t len,
+                                           shmkit_page_counts_t *counts,
+                                           size_t cells,
+                                           uint32_t *known,
+                                           shmkit_error_t *error);
+
+// As shmkit_mapping_page_counts, for user bytes.
+shmkit_status_t shmkit_region_page_counts(const shmkit_region_t *region,
+                                          uint64_t offset,
+                                          size_t len,
+                                          shmkit_page_counts_t *counts,
+                                          size_t cells,
+                                          uint32_t *known,
+                                          shmkit_error_t *error);
+
+// Says how much memory the mapping takes. `out` begins with SHMKIT_MEMORY_USE_INIT. Fails with CLOSED.
+shmkit_status_t shmkit_mapping_memory_use(const shmkit_mapping_t *mapping,
+                                          shmkit_memory_use_t *out,
+                                          shmkit_error_t *error);
+
+// Says how much memory the region takes, with its header, slots and arena. Otherwise as shmkit_mapping_memory_use.
+shmkit_status_t shmkit_region_memory_use(const shmkit_region_t *region,
+                                         shmkit_memory_use_t *out,
+                                         shmkit_error_t *error);
 
 // Creates a region of `len` zeroed user bytes and opens it.
 //
@@ -1833,6 +2102,102 @@ shmkit_status_t shmkit_sysv_semaphore_status(const shmkit_sysv_semaphore_t *sema
 // Fails with NOT_FOUND (it is gone), PERMISSION_DENIED (neither owner nor creator).
 shmkit_status_t shmkit_sysv_semaphore_remove(const shmkit_sysv_semaphore_t *semaphore,
                                              shmkit_error_t *error);
+
+// Clears the soft-dirty bits of all memory of this process: SHMKIT_PAGE_SOFT_DIRTY then tells what was written since.
+//
+// Fails with UNSUPPORTED where the kernel keeps no such bits (it was built without CONFIG_MEM_SOFT_DIRTY).
+shmkit_status_t shmkit_clear_soft_dirty(shmkit_error_t *error);
+
+// Says how many page faults there were so far, and how much processor time went where (getrusage(2)): of this thread, or
+// of the whole process. Two looks around a piece of work tell what it cost. `out` begins with SHMKIT_USAGE_INIT.
+shmkit_status_t shmkit_usage(bool whole_process,
+                             shmkit_usage_t *out,
+                             shmkit_error_t *error);
+
+// Opens a file that is larger than one wants mapped: reads and writes go through a bounded set of large windows, and the
+// least recently used gives its place when another is needed. The length is that of the file now.
+//
+// `options` may be NULL. On success `*out` is a handle for shmkit_window_cache_free, else NULL.
+// Fails with NOT_FOUND, PERMISSION_DENIED, INVALID_LENGTH (an empty file), WRONG_KIND, INVALID_ARGUMENT, OUT_OF_MEMORY.
+shmkit_status_t shmkit_window_cache_open(const char *path,
+                                         const shmkit_window_options_t *options,
+                                         shmkit_window_cache_t **out,
+                                         shmkit_error_t *error);
+
+// As shmkit_window_cache_open, for a file that is open as descriptor `fd`, which stays yours and may be closed afterwards.
+shmkit_status_t shmkit_window_cache_from_fd(int fd,
+                                            const shmkit_window_options_t *options,
+                                            shmkit_window_cache_t **out,
+                                            shmkit_error_t *error);
+
+// Lets the file go. Repeating it does nothing. The handle stays until shmkit_window_cache_free takes it. Fails, and the
+// cache goes on, with BUSY while a view lives or another thread copies.
+shmkit_status_t shmkit_window_cache_close(const shmkit_window_cache_t *cache,
+                                          shmkit_error_t *error);
+
+// Releases the handle and unmaps the windows. NULL is allowed. No other thread may use the handle any more: end all views
+// first.
+void shmkit_window_cache_free(shmkit_window_cache_t *cache);
+
+// Number of bytes of the file, when it was opened; 0 for NULL.
+uint64_t shmkit_window_cache_len(const shmkit_window_cache_t *cache);
+
+// Bytes of a window; 0 for NULL. A view lies in one.
+uint64_t shmkit_window_cache_window_len(const shmkit_window_cache_t *cache);
+
+// How many windows are mapped at once at most; 0 for NULL. Fewer than asked when the file has fewer.
+size_t shmkit_window_cache_window_count(const shmkit_window_cache_t *cache);
+
+// Copies `len` bytes at `offset` into `into`, across as many windows as they lie in. A concurrent writer may tear the copy.
+//
+// Fails with OUT_OF_RANGE, CLOSED, TRUNCATED (the file is shorter by now), IO.
+shmkit_status_t shmkit_window_cache_read_at(const shmkit_window_cache_t *cache,
+                                            uint64_t offset,
+                                            void *into,
+                                            size_t len,
+                                            shmkit_error_t *error);
+
+// Copies `len` bytes from `from` to `offset`, across as many windows as they lie in. A concurrent reader may see a part of
+// them.
+//
+// Fails with OUT_OF_RANGE, READ_ONLY, CLOSED, TRUNCATED (the file is shorter by now), IO.
+shmkit_status_t shmkit_window_cache_write_at(const shmkit_window_cache_t *cache,
+                                             uint64_t offset,
+                                             const void *from,
+                                             size_t len,
+                                             shmkit_error_t *error);
+
+// Takes a view: `*data` becomes the address of the `len` bytes at `offset`, which lie in one window; until
+// shmkit_window_cache_unpin the window keeps its place and the cache cannot be closed.
+//
+// Fails with OUT_OF_RANGE, INVALID_ARGUMENT (the range crosses a border of windows), BUSY (every window is in use),
+// READ_ONLY, CLOSED, TRUNCATED; `*data` is NULL then.
+shmkit_status_t shmkit_window_cache_pin(const shmkit_window_cache_t *cache,
+                                        uint64_t offset,
+                                        size_t len,
+                                        bool writable,
+                                        void **data,
+                                        shmkit_error_t *error);
+
+// Ends a view that shmkit_window_cache_pin began, by its address and with the same `writable`. Fails with INVALID_ARGUMENT
+// when there is none.
+shmkit_status_t shmkit_window_cache_unpin(const shmkit_window_cache_t *cache,
+                                          const void *data,
+                                          bool writable,
+                                          shmkit_error_t *error);
+
+// Carries what was written, through windows mapped now or before, to the disk, and waits for it unless SHMKIT_FLUSH_ASYNC
+// is given. A shared memory object has no disk: there it does nothing.
+//
+// Fails with CLOSED, IO (what the device reported), INVALID_ARGUMENT.
+shmkit_status_t shmkit_window_cache_flush(const shmkit_window_cache_t *cache,
+                                          uint32_t flags,
+                                          shmkit_error_t *error);
+
+// Says what the cache did so far. `out` begins with SHMKIT_WINDOW_STATS_INIT. Works on a closed one, too.
+shmkit_status_t shmkit_window_cache_stats(const shmkit_window_cache_t *cache,
+                                          shmkit_window_stats_t *out,
+                                          shmkit_error_t *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -8,3 +8,7 @@
 #define SHMKIT_SYSV_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_sysv_semaphore_options_t), 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEGMENT_STATUS_INIT { sizeof(shmkit_sysv_segment_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEMAPHORE_STATUS_INIT { sizeof(shmkit_sysv_semaphore_status_t), 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_WINDOW_OPTIONS_INIT { sizeof(shmkit_window_options_t), 0, SHMKIT_ADVICE_NORMAL, 0, 0, 0 }
+#define SHMKIT_MEMORY_USE_INIT { sizeof(shmkit_memory_use_t), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_USAGE_INIT { sizeof(shmkit_usage_t), 0, 0, 0, 0 }
+#define SHMKIT_WINDOW_STATS_INIT { sizeof(shmkit_window_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0 }

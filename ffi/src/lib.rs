@@ -20,6 +20,7 @@ mod mapping;
 mod mutex;
 mod object;
 mod options;
+mod pages;
 mod region;
 mod region_options;
 mod rwlock;
@@ -28,7 +29,9 @@ mod semaphore;
 mod status;
 mod sysv_segment;
 mod sysv_semaphore;
+mod usage;
 mod wait;
+mod windows;
 
 /// As a time limit in nanoseconds: wait as long as it takes.
 pub const FOREVER: u64 = u64::MAX;

@@ -2,7 +2,7 @@
 
 use std::mem::size_of;
 
-use core_crate::{MapOptions, Protection, Sharing};
+use core_crate::{HugePages, MapOptions, MemoryLock, Protection, Sharing};
 
 use crate::boundary::Call;
 use crate::options::{self, Options};
@@ -19,8 +19,19 @@ pub const MAP_NO_RESERVE: u32 = 1 << 3;
 pub const MAP_PRIVATE: u32 = 1 << 4;
 /// `len` is set; without it, the mapping reaches from `offset` to the end of the file.
 pub const MAP_LEN: u32 = 1 << 5;
+/// Keep all pages in memory from the start (shmkit_mapping_lock_memory).
+pub const MAP_LOCK: u32 = 1 << 8;
+/// Keep each page in memory from when it is first touched.
+pub const MAP_LOCK_ON_FAULT: u32 = 1 << 9;
 
-const KNOWN: u32 = MAP_CREATE | MAP_GROW | MAP_POPULATE | MAP_NO_RESERVE | MAP_PRIVATE | MAP_LEN;
+const KNOWN: u32 = MAP_CREATE
+    | MAP_GROW
+    | MAP_POPULATE
+    | MAP_NO_RESERVE
+    | MAP_PRIVATE
+    | MAP_LEN
+    | MAP_LOCK
+    | MAP_LOCK_ON_FAULT;
 
 /// How to make a mapping. Begin with SHMKIT_MAP_OPTIONS_INIT: the whole file, shared, for reading. NULL means the same.
 #[repr(C)]
@@ -34,8 +45,8 @@ pub struct MapChoices {
     pub protection: u32,
     /// Permission bits for a file that SHMKIT_MAP_CREATE makes; the umask applies. 0: 0644.
     pub mode: u32,
-    /// 0.
-    pub reserved: u32,
+    /// A shmkit_huge_pages_t: which pages it is made of.
+    pub huge_pages: u32,
     /// Where in the file the mapping begins, in bytes. Need not be aligned to a page.
     pub offset: u64,
     /// Number of bytes to map, with SHMKIT_MAP_LEN.
@@ -51,7 +62,7 @@ unsafe impl Options for MapChoices {
         flags: 0,
         protection: Protection::Read as u32,
         mode: 0,
-        reserved: 0,
+        huge_pages: HugePages::AsSystem as u32,
         offset: 0,
         len: 0,
     };
@@ -67,9 +78,11 @@ impl MapChoices {
         let choices = unsafe { options::load(given, call) }?;
         call.check_flags(choices.flags, KNOWN)?;
         let has = |flag| choices.flags & flag != 0;
-        if choices.reserved != 0 || choices.len != 0 && !has(MAP_LEN) {
-            return Err(call.refuse("a length goes with SHMKIT_MAP_LEN, and `reserved` is 0"));
+        if choices.len != 0 && !has(MAP_LEN) {
+            return Err(call.refuse("a length goes with SHMKIT_MAP_LEN"));
         }
+        let huge_pages = HugePages::from_number(choices.huge_pages)
+            .ok_or_else(|| call.refuse(format!("huge pages {} are unknown", choices.huge_pages)))?;
         let mut options = MapOptions::new()
             .protection(protection(choices.protection, call)?)
             .sharing(if has(MAP_PRIVATE) { Sharing::Private } else { Sharing::Shared })
@@ -77,9 +90,16 @@ impl MapChoices {
             .create(has(MAP_CREATE))
             .grow(has(MAP_GROW))
             .populate(has(MAP_POPULATE))
-            .no_reserve(has(MAP_NO_RESERVE));
+            .no_reserve(has(MAP_NO_RESERVE))
+            .huge_pages(huge_pages);
         if has(MAP_LEN) {
             options = options.len(choices.len as usize);
+        }
+        match (has(MAP_LOCK), has(MAP_LOCK_ON_FAULT)) {
+            (false, false) => {}
+            (true, false) => options = options.lock_memory(MemoryLock::Now),
+            (false, true) => options = options.lock_memory(MemoryLock::OnFault),
+            (true, true) => return Err(call.refuse("pages are locked now, or when they are touched")),
         }
         if choices.mode != 0 {
             options = options.mode(choices.mode);

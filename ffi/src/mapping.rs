@@ -13,7 +13,7 @@ use crate::{FLUSH_ASYNC, FLUSH_INVALIDATE};
 
 /// A mapped range of a file, or of memory that no file backs.
 pub struct MappingHandle {
-    mapping: Mapping,
+    pub(crate) mapping: Mapping,
     /// The file with a zero byte at its end, for messages.
     object: CString,
 }
@@ -24,7 +24,7 @@ impl MappingHandle {
         Box::into_raw(Box::new(MappingHandle { mapping, object }))
     }
 
-    fn call(&self, operation: &'static str) -> Call<'_> {
+    pub(crate) fn call(&self, operation: &'static str) -> Call<'_> {
         Call { operation, object: &self.object }
     }
 }
@@ -87,7 +87,9 @@ pub unsafe extern "C" fn shmkit_mapping_from_fd(
 /// SHMKIT_MAP_PRIVATE the process's own. They are for reading and writing unless SHMKIT_PROTECTION_NONE is asked.
 ///
 /// On success `*out` is a handle for shmkit_mapping_free, else NULL.
-/// Fails with INVALID_LENGTH, INVALID_ARGUMENT (an offset, SHMKIT_MAP_CREATE or SHMKIT_MAP_GROW), OUT_OF_MEMORY.
+/// Fails with INVALID_LENGTH, INVALID_ARGUMENT (an offset, SHMKIT_MAP_CREATE or SHMKIT_MAP_GROW), OUT_OF_MEMORY (also: too few
+/// huge pages are reserved, or more is to be locked than the process may), UNSUPPORTED (huge pages of a size the system
+/// lacks).
 ///
 /// # Safety
 /// All pointers are null or valid for what they are declared as.
@@ -273,7 +275,8 @@ pub unsafe extern "C" fn shmkit_mapping_data(mapping: *const MappingHandle) -> *
 }
 
 /// Carries changes of a shared file mapping to the file (msync(2)), and waits for the disk unless SHMKIT_FLUSH_ASYNC is
-/// given. The range is widened to whole pages.
+/// given. The range is widened to whole pages. Where shmkit_mapping_is_persistent says that there is no disk behind it, it
+/// succeeds and does nothing.
 ///
 /// Fails with OUT_OF_RANGE, CLOSED, IO (what the device reported), BUSY (SHMKIT_FLUSH_INVALIDATE of locked pages).
 ///
@@ -330,7 +333,9 @@ pub unsafe extern "C" fn shmkit_mapping_protect(
 
 /// Tells the kernel what a range will be used for (madvise(2)); `advice` is a shmkit_advice_t.
 ///
-/// Fails with OUT_OF_RANGE, CLOSED, INVALID_ARGUMENT (a part of a page, where that would hurt its neighbours).
+/// Fails with OUT_OF_RANGE, CLOSED, INVALID_ARGUMENT (a part of a page, where that would hurt its neighbours), READ_ONLY
+/// (SHMKIT_ADVICE_REMOVE or SHMKIT_ADVICE_POPULATE_WRITE of what may not be written), UNSUPPORTED (this kernel, or this
+/// kind of memory, knows no such advice).
 ///
 /// # Safety
 /// `mapping` is null or a handle; `error` is null or valid.

@@ -48,6 +48,30 @@ pub(crate) unsafe fn load<T: Options>(given: *const T, call: &Call<'_>) -> Resul
     Ok(options)
 }
 
+/// Fills a struct of the caller, as far as the caller knows it; its size stays.
+///
+/// # Safety
+/// `out` is null, or leads to a struct that begins with its size and has as many bytes as that says.
+pub(crate) unsafe fn store<T: Options>(out: *mut T, value: T, call: &Call<'_>) -> Result<()> {
+    const WORD: usize = 8;
+    if out.is_null() {
+        return Err(call.refuse("the place for the result is NULL"));
+    }
+    // SAFETY: the size is the first field.
+    let size = unsafe { out.cast::<usize>().read() };
+    if !(WORD..=MOST).contains(&size) || !size.is_multiple_of(WORD) {
+        return Err(call.refuse(format!("the result has size {size}: set it to its sizeof")));
+    }
+    let known = size.min(size_of::<T>()) - WORD;
+    // SAFETY: both have at least `known` bytes behind the size; what this version does not know becomes 0.
+    unsafe {
+        let (from, into) = ((&raw const value).cast::<u8>(), out.cast::<u8>());
+        into.add(WORD).copy_from_nonoverlapping(from.add(WORD), known);
+        into.add(WORD + known).write_bytes(0, size - WORD - known);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +88,25 @@ mod tests {
     // SAFETY: as the trait asks.
     unsafe impl Options for Now {
         const DEFAULT: Now = Now { size: size_of::<Now>(), first: 1, second: 2, third: 3 };
+    }
+
+    #[test]
+    fn older_and_newer_callers_get_what_they_know() {
+        let store_words = |words: &mut [u64]| {
+            // SAFETY: the first word is the size; there are as many words as it says.
+            unsafe {
+                store(words.as_mut_ptr().cast(), Now::DEFAULT, &Call { operation: "test", object: c"" })
+            }
+        };
+        let mut older = [16, 9, 9];
+        store_words(&mut older).unwrap();
+        assert_eq!(older, [16, 1 | 2 << 32, 9]);
+        let mut newer = [32, 9, 9, 9];
+        store_words(&mut newer).unwrap();
+        assert_eq!(newer, [32, 1 | 2 << 32, 3, 0]);
+        for size in [0, 4, 12, 4104] {
+            assert!(store_words(&mut [size, 0, 0]).is_err(), "{size}");
+        }
     }
 
     fn load_words(words: &[u64]) -> Result<Now> {

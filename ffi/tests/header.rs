@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Where the things that C sees are declared; the modules of a crate's `lib.rs` are followed.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "core/src/error.rs",
     "core/src/layout.rs",
     "core/src/mapping/advice.rs",
     "core/src/mapping/huge.rs",
     "core/src/mapping/options.rs",
+    "core/src/mapping/pages.rs",
     "core/src/mapping/protection.rs",
     "core/src/sync/event.rs",
     "core/src/sync/semaphore.rs",

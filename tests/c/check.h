@@ -36,6 +36,8 @@ extern const struct test atomic_tests[];
 extern const struct test segment_tests[];
 extern const struct test sysv_tests[];
 extern const struct test code_tests[];
+extern const struct test page_tests[];
+extern const struct test window_tests[];
 
 // Where calls leave their reasons; emptied before each EXPECT.
 extern shmkit_error_t error;

@@ -45,7 +45,7 @@ impl PageFlags {
     }
 
     /// The set as a number: bit 0 is `RESIDENT`, and so on in order.
-    pub fn bits(self) -> u8 {
+    pub const fn bits(self) -> u8 {
         self.0
     }
 }

@@ -1,7 +1,7 @@
 //! A reserved range of addresses in which parts of a file are mapped, and mapped over, in fixed places.
 
 use std::num::NonZeroUsize;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
 use nix::errno::Errno;
@@ -71,13 +71,24 @@ impl Arena {
         len: usize,
         writable: bool,
     ) -> SysResult<()> {
-        let mut protection = ProtFlags::PROT_READ;
-        protection.set(ProtFlags::PROT_WRITE, writable);
-        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
+        let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
         let (address, len) = self.place(place, len)?;
-        let offset = i64::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+        // By number: a thread sanitizer takes the C library's function for a store into all the bytes, which would race with
+        // whoever reads them later, because it does not see the atomics between the two.
         // SAFETY: the place is within this arena.
-        unsafe { mman::mmap(Some(address), len, protection, flags, file, offset) }.map(drop)
+        let mapped = unsafe {
+            libc::syscall(
+                libc::SYS_mmap,
+                address.get(),
+                len.get(),
+                protection,
+                flags,
+                file.as_raw_fd(),
+                i64::try_from(offset).map_err(|_| Errno::EOVERFLOW)?,
+            )
+        };
+        Errno::result(mapped).map(drop)
     }
 
     /// Puts private zero pages in place of everything, so that a stale pointer reads zeros.

@@ -373,25 +373,27 @@ impl Map {
         Errno::result(status).map(drop)
     }
 
-    /// mlock(2) on the pages that hold the range, or with `on_fault` each when it is first touched (`MLOCK_ONFAULT`). By
-    /// number: the C library's function is newer than the oldest one our binaries run on.
+    /// mlock2(2) on the pages that hold the range; with `on_fault` each is locked when it is first touched. By number: the C
+    /// library's function is newer than the oldest one our binaries run on.
     pub fn lock(&self, offset: usize, len: usize, on_fault: bool) -> SysResult<()> {
         let (start, len) = self.pages(offset, len);
+        // Without flags, the older call does as well.
         let status = if on_fault {
             // SAFETY: locking changes neither content nor protection of this map's own pages.
             unsafe { libc::syscall(libc::SYS_mlock2, start.as_ptr(), len, MLOCK_ONFAULT) }
         } else {
             // SAFETY: as above.
-            unsafe { libc::mlock(start.as_ptr().cast(), len) }.into()
+            unsafe { libc::syscall(libc::SYS_mlock, start.as_ptr(), len) }
         };
         Errno::result(status).map(drop)
     }
 
-    /// munlock(2) on the pages that hold the range.
+    /// munlock(2) on the pages that hold the range. By number, as `lock`: sanitizers make the C library's functions do
+    /// nothing.
     pub fn unlock(&self, offset: usize, len: usize) -> SysResult<()> {
         let (start, len) = self.pages(offset, len);
         // SAFETY: the pages belong to this map, and keep content and protection.
-        Errno::result(unsafe { libc::munlock(start.as_ptr().cast(), len) }).map(drop)
+        Errno::result(unsafe { libc::syscall(libc::SYS_munlock, start.as_ptr(), len) }).map(drop)
     }
 
     /// Puts private zero pages in place of the object. The address range stays taken until the map is dropped, so that a
