@@ -96,6 +96,20 @@ pub const HEAP_SIZE_SHIFT: u32 = 32;
 pub const HEAP_SMALL: u32 = 64;
 /// Heap: nodes of the search tree of a first-fit heap that share a parent.
 pub const HEAP_FANOUT: usize = 16;
+/// Word of a pool's block: free.
+pub const POOL_FREE: u32 = 0;
+/// Word of a pool's block: owned by the process whose owner id is in it.
+pub const POOL_OWNED: u32 = 1;
+/// Word of a pool's block: published, and owned by nobody until somebody adopts it.
+pub const POOL_PUBLISHED: u32 = 2;
+/// Word of a pool's block: the bits of the state; the owner id is in bits 3..32.
+pub const POOL_STATE_MASK: u32 = 7;
+/// Word of a pool's block, and handle of a block: first bit of the generation (32 bits).
+pub const POOL_GENERATION_SHIFT: u32 = 32;
+/// The most levels that a pool's tree of bits has.
+pub const POOL_LEVELS: usize = 6;
+/// Bytes to which the blocks of a pool are aligned unless it asks for another number.
+pub const POOL_ALIGNMENT: usize = 64;
 
 /// [`Slot::state`]: nobody claims this slot.
 pub const SLOT_FREE: u32 = 0;
@@ -263,6 +277,26 @@ pub struct HeapRecord {
     pub bins: [AtomicU32; 128],
 }
 
+/// A pool of blocks; its words follow it, and the blocks follow those.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct PoolRecord {
+    /// What waiters sleep on.
+    pub signal: AtomicU32,
+    /// How many blocks came back from the dead.
+    pub recovered: AtomicU32,
+}
+
+/// A typed value; its format and two copies of its bytes follow it.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct ValueRecord {
+    /// Held by who writes.
+    pub lock: OwnerWord,
+    /// How often it was written. The store that commits a write: the copy `version % 2` is the value.
+    pub version: AtomicU64,
+}
+
 /// The start of an arena: the directory of named objects is the chain of blocks that follows.
 #[repr(C, align(64))]
 pub struct ArenaHeader {
@@ -330,11 +364,15 @@ pub enum ObjectKind {
     AtomicI64 = 25,
     /// [`crate::Heap`].
     Heap = 26,
+    /// [`crate::Pool`].
+    Pool = 27,
+    /// [`crate::Value`].
+    Value = 28,
 }
 
 impl ObjectKind {
     /// Every kind.
-    pub const ALL: [ObjectKind; 11] = [
+    pub const ALL: [ObjectKind; 13] = [
         ObjectKind::Mutex,
         ObjectKind::RwLock,
         ObjectKind::Semaphore,
@@ -346,6 +384,8 @@ impl ObjectKind {
         ObjectKind::AtomicU64,
         ObjectKind::AtomicI64,
         ObjectKind::Heap,
+        ObjectKind::Pool,
+        ObjectKind::Value,
     ];
 
     /// The kind of this number.
@@ -367,6 +407,8 @@ impl ObjectKind {
             ObjectKind::AtomicU64 => "atomic u64",
             ObjectKind::AtomicI64 => "atomic i64",
             ObjectKind::Heap => "heap",
+            ObjectKind::Pool => "pool",
+            ObjectKind::Value => "value",
         }
     }
 }
@@ -415,6 +457,7 @@ const _: () = {
     assert!(size_of::<WordRecord>() == 64 && size_of::<TrackedRecord>() == 64);
     assert!(size_of::<BarrierRecord>() == 64 && size_of::<AtomicRecord>() == 64);
     assert!(size_of::<HeapRecord>() == 640 && offset_of!(HeapRecord, bins) == 72);
+    assert!(size_of::<PoolRecord>() == 64 && size_of::<ValueRecord>() == 64);
     assert!(size_of::<ArenaHeader>() == 64 && size_of::<ObjectHeader>() == 64);
     assert!(size_of::<Slot>() == SLOT_SIZE && align_of::<Slot>() == 64);
     assert!(offset_of!(Slot, state) == 4 && offset_of!(Slot, label) == 32);

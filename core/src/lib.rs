@@ -39,11 +39,13 @@ mod segment;
 mod sync;
 mod sys;
 mod sysv;
+mod value;
 mod view;
 mod windows;
 
 pub use alloc::{
-    Block, Heap, HeapBlock, HeapOptions, HeapOwner, HeapStatistics, HeapStrategy, MAX_HEAP_ALIGN,
+    Block, BlockState, BlockStatus, Heap, HeapBlock, HeapOptions, HeapOwner, HeapStatistics, HeapStrategy,
+    MAX_HEAP_ALIGN, Pool, PoolBlock, PoolLayout, PoolOptions, PoolOwner, PoolStatus,
 };
 pub use atomic::AtomicU32;
 pub use error::{Error, ErrorKind, Result};
@@ -59,8 +61,8 @@ pub use mapping::{
 pub use protocol::party::Acquired;
 pub use protocol::wait::Wait;
 pub use region::{
-    AttachmentStatus, Holder, LockError, LockGuard, LockResult, ObjectStatus, Region, RegionGuard,
-    RegionOptions, RegionStatus, Share,
+    AttachmentStatus, Holder, LockError, LockGuard, LockResult, ObjectInfo, ObjectMode, ObjectStatus, Region,
+    RegionGuard, RegionOptions, RegionStatus, Share,
 };
 pub use segment::{Location, Seals, Segment, SegmentOptions};
 pub use sync::{
@@ -71,5 +73,6 @@ pub use sysv::{
     SYSV_PRIVATE, SysvSegment, SysvSegmentOptions, SysvSegmentStatus, SysvSemaphore, SysvSemaphoreOptions,
     SysvSemaphoreStatus,
 };
+pub use value::{Value, ValueBytes, ValueType};
 pub use view::{Shared, SharedBytes};
 pub use windows::{WindowCache, WindowOptions, WindowStats, WindowView};

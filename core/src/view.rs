@@ -74,6 +74,8 @@ shared! {
     layout::BarrierRecord,
     layout::AtomicRecord,
     layout::HeapRecord,
+    layout::PoolRecord,
+    layout::ValueRecord,
     layout::ArenaHeader,
     layout::ObjectHeader,
     layout::LogControl,

@@ -1,7 +1,13 @@
-//! Memory inside a region, handed out in blocks.
+//! Memory inside a region, handed out in blocks that outlive their owners.
 
+mod block;
 mod heap;
+mod pool;
+mod status;
 
+pub use block::PoolBlock;
 pub use heap::{
     Block, Heap, HeapBlock, HeapOptions, HeapOwner, HeapStatistics, HeapStrategy, MAX_HEAP_ALIGN,
 };
+pub use pool::{Pool, PoolLayout, PoolOptions};
+pub use status::{BlockState, BlockStatus, PoolOwner, PoolStatus};

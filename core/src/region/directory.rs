@@ -18,6 +18,7 @@
 
 use std::ops::{Deref, Range};
 
+use super::ObjectMode;
 pub(crate) use super::chain::Place;
 use super::chain::{Chain, Entry, UNIT};
 use super::memory::Memory;
@@ -90,17 +91,22 @@ impl<'a> Directory<'a> {
         Ok(Directory { chain, bytes: memory.bytes(), me })
     }
 
-    /// Finds an object, or creates it; `init` fills a new one's payload, which is zero as far as the spec says.
-    pub fn find_or_create(
+    /// Finds an object or creates it, as `mode` says; `init` fills a new one's payload, which is zero as far as the spec says.
+    pub fn open(
         &self,
         operation: &'static str,
         name: &str,
         spec: &Spec,
+        mode: ObjectMode,
         init: impl FnOnce(&SharedBytes<'_>) -> Result<()>,
     ) -> Result<Place> {
         crate::segment::check_name(name, operation)?;
         match self.find(name)? {
+            Some(_) if mode == ObjectMode::Create => {
+                Err(self.error(ErrorKind::AlreadyExists, operation, name))
+            }
             Some(entry) => self.expect(operation, &entry, spec),
+            None if mode == ObjectMode::Find => Err(self.error(ErrorKind::NotFound, operation, name)),
             None => self.create(operation, name, spec, init),
         }
     }

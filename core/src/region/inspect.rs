@@ -3,6 +3,8 @@
 //! Looking changes nothing: it needs no attachment and no lock, only leave to read. What it says was true at some instant
 //! while it looked, each number for itself.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::Region;
@@ -12,8 +14,8 @@ use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::error::{Error, Result};
 use crate::layout::{
-    self, AtomicRecord, BarrierRecord, HeapRecord, Mark, ObjectKind, OwnerWord, RwLockRecord, Slot,
-    TrackedRecord, WordRecord,
+    self, AtomicRecord, BarrierRecord, HeapRecord, Mark, ObjectKind, OwnerWord, PoolRecord, RwLockRecord,
+    Slot, TrackedRecord, ValueRecord, WordRecord,
 };
 use crate::protocol::owner::{generation_of, owner_of, short_generation, slot_index};
 use crate::protocol::{event, marks, semaphore};
@@ -254,6 +256,20 @@ fn object_status(memory: &Memory, entry: &Entry) -> Result<ObjectStatus> {
                 ..status
             }
         }
+        ObjectKind::Pool => {
+            let record: &PoolRecord = memory.record_at(at)?;
+            let status = ObjectStatus { has_waiters: record.signal.load(Relaxed) & 1 != 0, ..status };
+            let count = entry.parameters[1] as u32;
+            if entry.place.payload.len() / size_of::<AtomicU64>() <= count as usize {
+                return Ok(status); // only corruption has fewer words than blocks
+            }
+            status.blocks(memory, memory.records_at(at + size_of::<PoolRecord>(), count as usize)?)
+        }
+        ObjectKind::Value => {
+            let record: &ValueRecord = memory.record_at(at)?;
+            let version = record.version.load(Relaxed);
+            ObjectStatus { value: Some(version.into()), ..status.owned(memory, &record.lock) }
+        }
         ObjectKind::AtomicU32 | ObjectKind::AtomicU64 | ObjectKind::AtomicI64 => {
             let record: &AtomicRecord = memory.record_at(at)?;
             let bits = record.value.load(Relaxed);
@@ -305,6 +321,24 @@ impl ObjectStatus {
         }
     }
 
+    /// With what the words of a pool's blocks say: who has how many, and how many are free.
+    fn blocks(self, memory: &Memory, words: &[AtomicU64]) -> ObjectStatus {
+        let mut owners: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut free = 0;
+        for word in words.iter().map(|word| word.load(Relaxed) as u32) {
+            match word & layout::POOL_STATE_MASK {
+                layout::POOL_FREE => free += 1,
+                layout::POOL_OWNED => *owners.entry(owner_of(word)).or_default() += 1,
+                _ => {}
+            }
+        }
+        let shares = owners.into_iter().map(|(owner, count)| {
+            let (slot, pid, alive) = process(memory, owner);
+            Share { slot, pid, alive, count }
+        });
+        ObjectStatus { shares: shares.collect(), value: Some(free), ..self }
+    }
+
     /// With what marks say, one for each slot.
     fn shared<'a>(self, memory: &Memory, marks: impl Iterator<Item = &'a AtomicU64>) -> ObjectStatus {
         let counted = marks.enumerate().map(|(index, mark)| (index, mark.load(Relaxed)));
@@ -318,12 +352,19 @@ impl ObjectStatus {
 
 /// Slot, process id and life of an owner.
 pub(crate) fn process(memory: &Memory, owner: u32) -> (u32, u32, bool) {
-    let index = slot_index(owner);
-    let slots = memory.slots();
-    let Some(slot) = slots.get(index) else { return (index, 0, false) };
-    let current = short_generation(slot.generation.load(Relaxed)) == generation_of(owner);
-    let pid = if current { slot.pid.load(Relaxed) } else { 0 };
-    (index, pid, current && memory.is_slot_live(index))
+    memory.process(owner)
+}
+
+impl Memory {
+    /// Slot, process id and life of an owner.
+    pub(crate) fn process(&self, owner: u32) -> (u32, u32, bool) {
+        let index = slot_index(owner);
+        let slots = self.slots();
+        let Some(slot) = slots.get(index) else { return (index, 0, false) };
+        let current = short_generation(slot.generation.load(Relaxed)) == generation_of(owner);
+        let pid = if current { slot.pid.load(Relaxed) } else { 0 };
+        (index, pid, current && self.is_slot_live(index))
+    }
 }
 
 #[cfg(test)]

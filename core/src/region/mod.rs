@@ -14,6 +14,7 @@ mod header;
 mod inspect;
 mod lockable;
 mod memory;
+mod named;
 pub(crate) mod object;
 mod pages;
 mod resize;
@@ -33,6 +34,7 @@ pub(crate) use inspect::process;
 pub use inspect::{AttachmentStatus, Holder, ObjectStatus, RegionStatus, Share};
 pub(crate) use lockable::{Lockable, Operations};
 pub(crate) use memory::Memory;
+pub use named::{ObjectInfo, ObjectMode};
 
 use crate::atomic::AtomicU32;
 use crate::error::{Error, ErrorKind, Result};
@@ -210,6 +212,7 @@ impl RegionOptions {
 pub struct Region {
     memory: Arc<Memory>,
     exports: Exports,
+    mode: ObjectMode,
 }
 
 impl Region {
@@ -284,15 +287,18 @@ impl Region {
     fn from_segment(segment: Segment, operation: &'static str) -> Result<Region> {
         let read_only = !segment.is_writable();
         let memory = Memory::open(segment, operation)?;
-        Ok(Region { memory, exports: Exports::new(read_only) })
+        Ok(Region { memory, exports: Exports::new(read_only), mode: ObjectMode::FindOrCreate })
     }
 
     /// Another handle on the same region.
     pub fn try_clone(&self) -> Result<Region> {
-        let operation = "clone region";
+        self.another(self.mode, "clone region")
+    }
+
+    fn another(&self, mode: ObjectMode, operation: &'static str) -> Result<Region> {
         self.expect_open(operation)?;
         let memory = self.memory.another_region(operation)?;
-        Ok(Region { memory, exports: Exports::new(self.is_read_only()) })
+        Ok(Region { memory, exports: Exports::new(self.is_read_only()), mode })
     }
 
     /// Number of user bytes, now: any process may [resize](Region::resize) the region.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::directory::{Directory, Place, Spec};
 use super::memory::Memory;
-use super::{Lockable, Operations, Region};
+use super::{Lockable, ObjectMode, Operations, Region};
 use crate::atomic::AtomicU32;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exports::Exports;
@@ -64,7 +64,7 @@ impl<T: Shared, U: Shared> Deref for Object<T, U> {
 }
 
 impl<T: Shared, U: Shared> Object<T, U> {
-    /// Finds the object, or creates it with `init`.
+    /// Finds the object or creates it with `init`, as the region's handle says.
     pub fn open(
         region: &Region,
         operation: &'static str,
@@ -84,13 +84,25 @@ impl<T: Shared, U: Shared> Object<T, U> {
         zeroed: usize,
         init: impl FnOnce(&SharedBytes<'_>) -> Result<()>,
     ) -> Result<Object<T, U>> {
+        Self::open_as(region, operation, name, (shape, zeroed), region.object_mode(), init)
+    }
+
+    /// As [`Object::open_zeroing`], in a mode of its own.
+    pub fn open_as(
+        region: &Region,
+        operation: &'static str,
+        name: &str,
+        (shape, zeroed): (&Shape, usize),
+        mode: ObjectMode,
+        init: impl FnOnce(&SharedBytes<'_>) -> Result<()>,
+    ) -> Result<Object<T, U>> {
         let memory = region.memory(operation)?;
         let Shape { kind, parameters, table_len } = *shape;
         let payload_len = size_of::<T>() + table_len * size_of::<U>();
         let directory = Directory::lock(memory, operation)?;
         let zeroed_len = size_of::<T>() + zeroed * size_of::<U>();
         let spec = Spec { kind, payload_len, zeroed_len, parameters };
-        let place = directory.find_or_create(operation, name, &spec, init)?;
+        let place = directory.open(operation, name, &spec, mode, init)?;
         memory.expect_undamaged(operation)?;
         let record = NonNull::from(memory.record_at::<T>(place.payload.start)?);
         let table = NonNull::from(memory.records_at::<U>(place.payload.start + size_of::<T>(), table_len)?);
@@ -202,13 +214,5 @@ impl Region {
     ) -> Result<Option<(u32, [u64; 2])>> {
         let found = Directory::lock(self.memory(operation)?, operation)?.find(name)?;
         Ok(found.map(|entry| (entry.kind, entry.parameters)))
-    }
-
-    /// Removes a named object; its name and its memory are free again.
-    ///
-    /// Errors: `NotFound`, `Busy` while a living process has it open.
-    pub fn remove_object(&self, name: &str) -> Result<()> {
-        let operation = "remove object";
-        Directory::lock(self.memory(operation)?, operation)?.remove(operation, name, None)
     }
 }

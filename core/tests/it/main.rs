@@ -6,6 +6,8 @@ mod format;
 mod kills;
 mod leaks;
 mod objects;
+mod pool;
 mod processes;
 mod resize;
 mod storm;
+mod value;

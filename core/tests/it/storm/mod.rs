@@ -6,6 +6,7 @@
 
 mod exclusion;
 mod objects;
+mod pool;
 mod signals;
 
 use std::os::unix::process::ExitStatusExt;

@@ -1,0 +1,131 @@
+//! The value: a few bytes that are never seen torn, and never half-written by the dead.
+//!
+//! Up to 8 bytes it is one word, changed by one store or one compare-and-swap. A larger one has two copies, and a version that
+//! says which of them is the value: `version % 2`. Only the other one is ever written:
+//!
+//! | step | by | a death before its store | after it |
+//! |---|---|---|---|
+//! | lock | a writer | nothing | the next writer takes the lock over |
+//! | write the other copy | a writer | nothing | nothing: nobody looks at that copy |
+//! | `version` + 1 | a writer | the old value | the new one |
+//! | copy out the copy that the version names; look at the version again | a reader | | |
+//!
+//! A reader whose version stayed has a whole value: that copy is written again only after the version moved. One that was
+//! overtaken looks again; one that is overtaken all the time takes the writers' lock for once. It waits for nobody else.
+
+use super::party::{Acquired, Party};
+use super::wait::{Stop, Wait};
+use super::word;
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use crate::layout::ValueRecord;
+
+/// How often a reader is overtaken before it locks.
+const MOST_OVERTAKEN: usize = if cfg!(loom) { 1 } else { 64 };
+
+/// The words of a value in shared memory.
+#[derive(Clone, Copy)]
+pub(crate) struct ValueWords<'a> {
+    pub record: &'a ValueRecord,
+    /// Both copies, one after the other; of a value of one word, the first is the value.
+    pub copies: &'a [AtomicU64],
+}
+
+impl ValueWords<'_> {
+    fn len(&self) -> usize {
+        self.copies.len() / 2
+    }
+
+    fn copy(&self, version: u64) -> &[AtomicU64] {
+        let (even, odd) = self.copies.split_at(self.len());
+        if version.is_multiple_of(2) { even } else { odd }
+    }
+
+    /// Copies the value out and returns what [`ValueWords::store_if`] takes: the version, or the word itself.
+    pub fn load(&self, into: &mut [u64], me: u32, party: &impl Party, wait: &Wait) -> Result<u64, Stop> {
+        if self.len() == 1 {
+            into[0] = self.copies[0].load(SeqCst);
+            return Ok(into[0]);
+        }
+        for _ in 0..MOST_OVERTAKEN {
+            let version = self.record.version.load(Acquire);
+            self.copy_out(version, into);
+            if self.record.version.load(Relaxed) == version {
+                return Ok(version);
+            }
+        }
+        self.load_locked(into, me, party, wait)
+    }
+
+    #[cold]
+    fn load_locked(&self, into: &mut [u64], me: u32, party: &impl Party, wait: &Wait) -> Result<u64, Stop> {
+        self.lock(me, party, wait)?;
+        let version = self.record.version.load(Relaxed);
+        self.copy_out(version, into);
+        self.unlock(me, party);
+        Ok(version)
+    }
+
+    /// Each load keeps the next look at the version behind it, and each store of [`ValueWords::write`] the last change of the
+    /// version before it: whoever sees a byte of a later write also sees that the version moved.
+    fn copy_out(&self, version: u64, into: &mut [u64]) {
+        for (to, from) in into.iter_mut().zip(self.copy(version)) {
+            *to = from.load(Acquire);
+        }
+    }
+
+    /// Replaces the value.
+    pub fn store(&self, from: &[u64], me: u32, party: &impl Party, wait: &Wait) -> Result<(), Stop> {
+        if self.len() == 1 {
+            self.copies[0].store(from[0], SeqCst);
+            return Ok(());
+        }
+        self.lock(me, party, wait)?;
+        self.write(self.record.version.load(Relaxed), from);
+        self.unlock(me, party);
+        Ok(())
+    }
+
+    /// Replaces the value if it is still what `seen` says; whether it did.
+    pub fn store_if(
+        &self,
+        seen: u64,
+        from: &[u64],
+        me: u32,
+        party: &impl Party,
+        wait: &Wait,
+    ) -> Result<bool, Stop> {
+        if self.len() == 1 {
+            return Ok(self.copies[0].compare_exchange(seen, from[0], SeqCst, Relaxed).is_ok());
+        }
+        self.lock(me, party, wait)?;
+        let version = self.record.version.load(Relaxed);
+        if version == seen {
+            self.write(version, from);
+        }
+        self.unlock(me, party);
+        Ok(version == seen)
+    }
+
+    /// Under the lock.
+    fn write(&self, version: u64, from: &[u64]) {
+        let next = version.wrapping_add(1);
+        for (to, from) in self.copy(next).iter().zip(from) {
+            to.store(*from, Release);
+        }
+        self.record.version.store(next, Release);
+    }
+
+    fn lock(&self, me: u32, party: &impl Party, wait: &Wait) -> Result<(), Stop> {
+        match word::lock(&self.record.lock, me, party, wait)? {
+            Acquired::Clean => {}
+            // Whoever died in here wrote the copy that nobody looks at.
+            Acquired::OwnerDied => drop(word::make_consistent(&self.record.lock, me)),
+        }
+        Ok(())
+    }
+
+    fn unlock(&self, me: u32, party: &impl Party) {
+        word::unlock(&self.record.lock, me, 1, party);
+    }
+}
