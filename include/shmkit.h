@@ -126,6 +126,27 @@
 // Heap: nodes of the search tree of a first-fit heap that share a parent.
 #define SHMKIT_HEAP_FANOUT 16
 
+// Word of a pool's block: free.
+#define SHMKIT_POOL_FREE 0
+
+// Word of a pool's block: owned by the process whose owner id is in it.
+#define SHMKIT_POOL_OWNED 1
+
+// Word of a pool's block: published, and owned by nobody until somebody adopts it.
+#define SHMKIT_POOL_PUBLISHED 2
+
+// Word of a pool's block: the bits of the state; the owner id is in bits 3..32.
+#define SHMKIT_POOL_STATE_MASK 7
+
+// Word of a pool's block, and handle of a block: first bit of the generation (32 bits).
+#define SHMKIT_POOL_GENERATION_SHIFT 32
+
+// The most levels that a pool's tree of bits has.
+#define SHMKIT_POOL_LEVELS 6
+
+// Bytes to which the blocks of a pool are aligned unless it asks for another number.
+#define SHMKIT_POOL_ALIGNMENT 64
+
 // `ObjectHeader::state`: free space.
 #define SHMKIT_OBJECT_FREE 0
 
@@ -370,6 +391,10 @@ enum shmkit_object_kind_t
     SHMKIT_OBJECT_KIND_ATOMIC_I64 = 25,
     // `Heap`.
     SHMKIT_OBJECT_KIND_HEAP = 26,
+    // `Pool`.
+    SHMKIT_OBJECT_KIND_POOL = 27,
+    // `Value`.
+    SHMKIT_OBJECT_KIND_VALUE = 28,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
