@@ -20,15 +20,18 @@
 //             Locks belong to the process, so another thread may give back what one took.
 // Forks       A forked child may go on using its copies of handles. It is attached anew at its first lock, and never
 //             holds or releases what its parent holds.
-// Blocking    Only `_lock`, `_acquire` and `_wait` functions, and a flush that waits for the disk, can block for long.
+// Blocking    Only `_lock`, `_acquire` and `_wait` functions, and what waits for the disk (a flush, and an append whose
+//             policy says so), can block for long.
 // Panics      Never cross into your program: a defect inside is INTERNAL.
 
 #ifndef SHMKIT_H
 #define SHMKIT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 // The version of this header.
 #define SHMKIT_VERSION "0.1.0"
@@ -46,6 +49,10 @@
 #define SHMKIT_MEMORY_USE_INIT { sizeof(shmkit_memory_use_t), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_USAGE_INIT { sizeof(shmkit_usage_t), 0, 0, 0, 0 }
 #define SHMKIT_WINDOW_STATS_INIT { sizeof(shmkit_window_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_LOG_OPTIONS_INIT { sizeof(shmkit_log_options_t), 0, 0, 0, 0, 0, 0, 0, SHMKIT_DURABILITY_NONE, 0, 0 }
+#define SHMKIT_LOG_RECORD_INIT { sizeof(shmkit_log_record_t), NULL, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_LOG_STATUS_INIT { sizeof(shmkit_log_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_LOG_VERIFIED_INIT { sizeof(shmkit_log_verified_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 // The version of the byte format that processes share: any change of it is a new version.
 #define SHMKIT_LAYOUT_VERSION 1
@@ -153,6 +160,39 @@
 // `ObjectHeader::state`: an object.
 #define SHMKIT_OBJECT_LIVE 186566637
 
+// Record bytes of a segment: at least.
+#define SHMKIT_LOG_MIN_CAPACITY 4096
+
+// Record bytes of a segment: at most.
+#define SHMKIT_LOG_MAX_CAPACITY (1 << 30)
+
+// Bytes of a record before its payload.
+#define SHMKIT_LOG_RECORD_HEADER_SIZE 24
+
+// Records begin on multiples of this.
+#define SHMKIT_LOG_RECORD_ALIGN 8
+
+// First bit of a record word's state; the bits before it are the length.
+#define SHMKIT_LOG_STATE_SHIFT 32
+
+// State of a record: claimed; its owner, in the bits above the state, writes it.
+#define SHMKIT_LOG_CLAIMED 1
+
+// State of a record: complete.
+#define SHMKIT_LOG_COMMITTED 2
+
+// State of a record: given up by its writer. Skipped.
+#define SHMKIT_LOG_ABANDONED 3
+
+// State of a record: its writer died. Skipped.
+#define SHMKIT_LOG_DEAD 4
+
+// State of space between records: skipped. The length counts all of it, this word included.
+#define SHMKIT_LOG_FILL 5
+
+// As `LOG_FILL`, where something stood that a power cut left incomplete.
+#define SHMKIT_LOG_CUT 6
+
 // As a time limit in nanoseconds: wait as long as it takes.
 #define SHMKIT_FOREVER UINT64_MAX
 
@@ -174,6 +214,9 @@
 
 // The most arguments that shmkit_code_call takes.
 #define SHMKIT_CODE_MAX_ARGUMENTS 6
+
+// Open for reading only: nothing in the log changes.
+#define SHMKIT_LOG_READ_ONLY (1 << 0)
 
 // Create the file when it is missing, and make it long enough. Never truncates one that exists.
 #define SHMKIT_MAP_CREATE (1 << 0)
@@ -550,6 +593,52 @@ typedef uint32_t shmkit_event_reset_t;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// When records reach the disk; docs/log.md says what survives what.
+enum shmkit_durability_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // Nobody flushes, unless asked to. The default.
+    SHMKIT_DURABILITY_NONE = 0,
+    // What is `durability_value` nanoseconds old is flushed, by a thread of each process that appends.
+    SHMKIT_DURABILITY_INTERVAL = 1,
+    // A flush begins when `durability_value` bytes were appended since the last one.
+    SHMKIT_DURABILITY_BYTES = 2,
+    // An append returns when its record is on the disk. All who wait share a flush, across processes.
+    SHMKIT_DURABILITY_GROUP = 3,
+    // As SHMKIT_DURABILITY_GROUP, but each append makes a flush of its own.
+    SHMKIT_DURABILITY_EVERY = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shmkit_durability_t shmkit_durability_t;
+#else
+typedef uint32_t shmkit_durability_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Where a reader begins.
+enum shmkit_read_from_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // At the oldest record that is kept.
+    SHMKIT_READ_FROM_START = 0,
+    // Behind the last record that was claimed: it sees what is appended from now on.
+    SHMKIT_READ_FROM_END = 1,
+    // At a position: of a record, or behind one.
+    SHMKIT_READ_FROM_POSITION = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shmkit_read_from_t shmkit_read_from_t;
+#else
+typedef uint32_t shmkit_read_from_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // An atomic integer in a region.
 typedef struct shmkit_atomic_t shmkit_atomic_t;
 
@@ -565,6 +654,18 @@ typedef struct shmkit_condvar_t shmkit_condvar_t;
 // An event in a region.
 typedef struct shmkit_event_t shmkit_event_t;
 
+// An open log: records that any number of processes append at once.
+typedef struct shmkit_log_t shmkit_log_t;
+
+// A record that stays.
+typedef struct shmkit_log_pin_t shmkit_log_pin_t;
+
+// A reader of a log. It outlives the log's handle.
+typedef struct shmkit_log_reader_t shmkit_log_reader_t;
+
+// A segment that is kept mapped.
+typedef struct shmkit_log_segment_t shmkit_log_segment_t;
+
 // A mapped range of a file, or of memory that no file backs.
 typedef struct shmkit_mapping_t shmkit_mapping_t;
 
@@ -573,6 +674,9 @@ typedef struct shmkit_mutex_t shmkit_mutex_t;
 
 // An open region: a named piece of memory that processes attach to, with a lock (its guard) that survives its owners.
 typedef struct shmkit_region_t shmkit_region_t;
+
+// A record that is filled in place.
+typedef struct shmkit_log_reservation_t shmkit_log_reservation_t;
 
 // A reader–writer lock in a region.
 typedef struct shmkit_rwlock_t shmkit_rwlock_t;
@@ -610,6 +714,207 @@ typedef struct {
     // One sentence with all of this, and what to do next.
     char message[768];
 } shmkit_error_t;
+
+// How a log is created or opened. NULL in its place, SHMKIT_LOG_OPTIONS_INIT, and all zeros but the size mean the same:
+// the defaults.
+typedef struct {
+    // sizeof(shmkit_log_options_t).
+    size_t size;
+    // SHMKIT_LOG_READ_ONLY.
+    uint32_t flags;
+    // Permission bits of the files, exactly: the umask does not apply. 0: 0600.
+    uint32_t mode;
+    // Record bytes of a segment file, 4 KiB to 1 GiB; a segment that is full is left for the next. 0: 64 MiB.
+    uint64_t segment_len;
+    // The longest record, in bytes. A record is never split. 0: a quarter of a segment.
+    uint64_t max_record_len;
+    // A segment whose first record is this old is left for the next, in nanoseconds. 0: only when it is full.
+    uint64_t max_age_ns;
+    // Keep so many segments and remove the oldest beyond that. 0: keep all.
+    uint64_t retain_count;
+    // Keep so many record bytes, in whole segments, and remove older segments. 0: keep all.
+    uint64_t retain_bytes;
+    // A shmkit_durability_t.
+    uint32_t durability;
+    // 0.
+    uint32_t reserved;
+    // Nanoseconds for SHMKIT_DURABILITY_INTERVAL, bytes for SHMKIT_DURABILITY_BYTES, else 0.
+    uint64_t durability_value;
+} shmkit_log_options_t;
+
+// An append whose record may not be on the disk yet.
+typedef struct {
+    // Where the record is.
+    uint64_t position;
+    // The number of the flush that carries it to the disk. Means something in this run of the machine.
+    uint64_t flush;
+} shmkit_log_ticket_t;
+
+// One record of a batch.
+typedef struct {
+    // Its bytes; may be NULL when there are none.
+    const void *data;
+    // How many.
+    size_t len;
+    // What its writer calls a kind.
+    uint32_t kind;
+    // 0.
+    uint32_t reserved;
+} shmkit_log_part_t;
+
+// The shared words of a log, and its parameters. The addresses live as long as the log's handle. Set `size` before the call.
+//
+// To append a record: check its length; load `me`, which must not be 0; find the segment that `*tail` is in; at its place
+// there, compare-and-swap the record's word from 0 to me << SHMKIT_LOG_STATE_SHIFT, with SHMKIT_LOG_CLAIMED, and the
+// length; move `*tail` over it by compare-and-swap; fill in payload, time stamp, kind and checksum; compare-and-swap the
+// word from the claim to SHMKIT_LOG_COMMITTED and the length. A word that is not 0 is another's record: move the tail over
+// it and look again. Whatever is not the usual case (no segment, no room, `*failures` has changed) is left to
+// shmkit_log_append. After the commit, call shmkit_log_after_commit if SHMKIT_WORD_WAITERS is set in `*signal` or the
+// policy asks for it. docs/format.md has the bytes.
+typedef struct {
+    // sizeof(shmkit_log_words_t).
+    size_t size;
+    // Where the next record is, or was a moment ago.
+    uint64_t *tail;
+    // What readers sleep on.
+    uint32_t *signal;
+    // How many flushes have failed.
+    const uint32_t *failures;
+    // Where the tail was when the last flush that went well began.
+    const uint64_t *synced_to;
+    // Number of flushes begun: a commit before this load is carried by the flush with the next number.
+    const uint64_t *started;
+    // This process's owner id.
+    const uint32_t *me;
+    // Record bytes of a segment.
+    uint64_t segment_len;
+    // The longest record, in bytes.
+    uint64_t max_record_len;
+    // A segment is left when its first record is this old; 0: never for that reason.
+    uint64_t max_age_ns;
+    // A shmkit_durability_t.
+    uint32_t durability;
+    // 0.
+    uint32_t reserved;
+    // Its nanoseconds or bytes.
+    uint64_t durability_value;
+} shmkit_log_words_t;
+
+// Where a segment is. Set `size` before the call. The addresses live as long as the segment's handle.
+typedef struct {
+    // sizeof(shmkit_log_segment_view_t).
+    size_t size;
+    // Position of its first record byte.
+    uint64_t base;
+    // Number of its record bytes.
+    uint64_t len;
+    // Its first record byte.
+    void *records;
+    // The time stamp of its first record, 0 for none yet: who claims that record stores it.
+    uint64_t *first_ns;
+} shmkit_log_segment_view_t;
+
+// Called when a record is on the disk (`status` is SHMKIT_OK and `error` NULL), or will not be; `error` is valid during
+// the call.
+typedef void (*shmkit_log_callback_t)(void *context,
+                                      shmkit_status_t status,
+                                      const shmkit_error_t *error);
+
+// A record, as a reader found it. Yours: set `size` before the call.
+typedef struct {
+    // sizeof(shmkit_log_record_t).
+    size_t size;
+    // Its bytes, where they are.
+    const void *data;
+    // How many.
+    size_t len;
+    // Where it is in the log.
+    uint64_t position;
+    // Where what follows it is: a reader that begins there goes on behind it.
+    uint64_t next_position;
+    // When it was appended, nanoseconds since 1970.
+    uint64_t time_ns;
+    // What its writer called a kind.
+    uint32_t kind;
+    // 0.
+    uint32_t reserved;
+} shmkit_log_record_t;
+
+// A log's parameters and counters. Each was true at some instant during the call. Yours: set `size` before the call.
+typedef struct {
+    // sizeof(shmkit_log_status_t).
+    size_t size;
+    // The oldest position that is kept.
+    uint64_t start;
+    // Where the next record will be.
+    uint64_t end;
+    // Everything before it is on the disk.
+    uint64_t flushed_to;
+    // Record bytes of a segment.
+    uint64_t segment_len;
+    // The longest record, in bytes.
+    uint64_t max_record_len;
+    // A segment is left when its first record is this old; 0: never for that reason.
+    uint64_t max_age_ns;
+    // Segments that are kept; 0: all.
+    uint64_t retain_count;
+    // Record bytes that are kept; 0: all.
+    uint64_t retain_bytes;
+    // A shmkit_durability_t.
+    uint32_t durability;
+    // Living processes that are attached.
+    uint32_t attached;
+    // Its nanoseconds or bytes.
+    uint64_t durability_value;
+    // Segment files that are there.
+    uint64_t segments;
+    // Segments that retention has removed.
+    uint64_t removed_segments;
+    // Records whose writers died before they were complete.
+    uint64_t dead;
+    // Records that were reserved and given up.
+    uint64_t abandoned;
+    // Places that power cuts left incomplete.
+    uint64_t cuts;
+    // Bytes of these places.
+    uint64_t cut_bytes;
+    // How often the log was made ready after a start of the machine.
+    uint64_t recoveries;
+    // Flushes that ended.
+    uint64_t flushes;
+    // Flushes that failed.
+    uint32_t flush_failures;
+    // The errno of the last one that failed; 0: none did.
+    uint32_t flush_errno;
+} shmkit_log_status_t;
+
+// What a look at every byte of a log found. Yours: set `size` before the call.
+typedef struct {
+    // sizeof(shmkit_log_verified_t).
+    size_t size;
+    // Good records.
+    uint64_t records;
+    // Their bytes.
+    uint64_t payload_bytes;
+    // Records whose writers died before they were complete.
+    uint64_t dead;
+    // Records that were given up.
+    uint64_t abandoned;
+    // Records that are being written.
+    uint64_t claimed;
+    // Bytes that fill the ends of segments and of records that were made shorter.
+    uint64_t fill_bytes;
+    // Places that power cuts left incomplete.
+    uint64_t cuts;
+    // Their bytes.
+    uint64_t cut_bytes;
+    // Places that hold no records where some should be.
+    uint64_t corruptions;
+    // Their bytes.
+    uint64_t corrupted_bytes;
+    // Where it ended.
+    uint64_t end;
+} shmkit_log_verified_t;
 
 // How to make a mapping. Begin with SHMKIT_MAP_OPTIONS_INIT: the whole file, shared, for reading. NULL means the same.
 typedef struct {
@@ -1217,6 +1522,253 @@ shmkit_status_t shmkit_region_guard_words(const shmkit_region_t *region,
 
 // Whether anybody holds the guard at this moment, dead or alive; false for NULL.
 bool shmkit_region_is_locked(const shmkit_region_t *region);
+
+// Creates a log in this directory, which is made if it is missing, and opens it.
+//
+// `options` may be NULL. On success `*out` is a handle for shmkit_log_free, else NULL.
+// Fails with ALREADY_EXISTS, INVALID_ARGUMENT, INVALID_NAME, NOT_FOUND (the directory's parent), NO_SPACE,
+// PERMISSION_DENIED, UNSUPPORTED (a file system without what is needed).
+shmkit_status_t shmkit_log_create(const char *directory,
+                                  const shmkit_log_options_t *options,
+                                  shmkit_log_t **out,
+                                  shmkit_error_t *error);
+
+// Opens the log in this directory for appending and reading, or with SHMKIT_LOG_READ_ONLY only for reading. Of the options
+// only the flags matter. The first to open it for appending after the machine was started repairs what a power cut left.
+//
+// On success `*out` is a handle for shmkit_log_free, else NULL.
+// Fails with NOT_FOUND, PERMISSION_DENIED, WRONG_KIND and the others of shmkit_region_open, CORRUPTED,
+// TOO_MANY_ATTACHMENTS.
+shmkit_status_t shmkit_log_open(const char *directory,
+                                const shmkit_log_options_t *options,
+                                shmkit_log_t **out,
+                                shmkit_error_t *error);
+
+// Opens the log in this directory, or creates it. Of several callers at once, one creates and all get its log.
+//
+// Fails as shmkit_log_create and shmkit_log_open do, and with PARAMETER_MISMATCH when it exists with other parameters.
+shmkit_status_t shmkit_log_open_or_create(const char *directory,
+                                          const shmkit_log_options_t *options,
+                                          shmkit_log_t **out,
+                                          shmkit_error_t *error);
+
+// Appends a record of `len` bytes; `kind` is yours. `*position`, unless `position` is NULL, becomes where it is. With
+// SHMKIT_DURABILITY_GROUP and SHMKIT_DURABILITY_EVERY the record is on the disk when this returns.
+//
+// Fails with RECORD_TOO_LARGE, NO_SPACE (there is no room for another segment; nothing was appended), CLOSED, READ_ONLY,
+// TOO_MANY_ATTACHMENTS (a forked child that finds no place), and IO or NO_SPACE for what the disk reported: of the
+// policies INTERVAL and BYTES, once to each process, that earlier records may not have reached it (nothing was appended);
+// of GROUP and EVERY, that this record may not have (it was appended).
+shmkit_status_t shmkit_log_append(const shmkit_log_t *log,
+                                  uint32_t kind,
+                                  const void *data,
+                                  size_t len,
+                                  uint64_t *position,
+                                  shmkit_error_t *error);
+
+// Appends a record without waiting for the disk, whatever the policy. `*ticket`, unless `ticket` is NULL, is for
+// shmkit_log_wait_durable and shmkit_log_on_durable. Otherwise as shmkit_log_append.
+shmkit_status_t shmkit_log_append_deferred(const shmkit_log_t *log,
+                                           uint32_t kind,
+                                           const void *data,
+                                           size_t len,
+                                           shmkit_log_ticket_t *ticket,
+                                           shmkit_error_t *error);
+
+// Appends `count` records, one behind the other. Readers see all of them at once; if the process is killed, all or none.
+// `positions`, unless it is NULL, becomes where they are. Together they must not be longer than a record may be.
+//
+// Fails as shmkit_log_append does.
+shmkit_status_t shmkit_log_append_batch(const shmkit_log_t *log,
+                                        const shmkit_log_part_t *records,
+                                        size_t count,
+                                        uint64_t *positions,
+                                        shmkit_error_t *error);
+
+// Claims a record of `len` bytes, to be filled in place: `*data` becomes the address of its bytes, zero at first.
+//
+// It has its place in the order from now on, so readers that come to it wait: commit or abandon it soon. On success `*out`
+// is a reservation that shmkit_log_commit, shmkit_log_commit_deferred or shmkit_log_abandon takes, else NULL. The log
+// cannot be closed before. Fails as shmkit_log_append does.
+shmkit_status_t shmkit_log_reserve(const shmkit_log_t *log,
+                                   uint32_t kind,
+                                   size_t len,
+                                   shmkit_log_reservation_t **out,
+                                   void **data,
+                                   shmkit_error_t *error);
+
+// Makes a record of the first `len` bytes of a reservation, and waits for the disk if the policy says so. `*position`,
+// unless `position` is NULL, becomes where it is.
+//
+// The reservation is gone afterwards, whatever the status. Fails with OUT_OF_RANGE (more than were reserved; it was
+// abandoned), NOT_OWNER (it was reserved before a fork), and what the disk reported, as shmkit_log_append.
+shmkit_status_t shmkit_log_commit(shmkit_log_reservation_t *reservation,
+                                  size_t len,
+                                  uint64_t *position,
+                                  shmkit_error_t *error);
+
+// As shmkit_log_commit, without waiting for the disk: see shmkit_log_append_deferred.
+shmkit_status_t shmkit_log_commit_deferred(shmkit_log_reservation_t *reservation,
+                                           size_t len,
+                                           shmkit_log_ticket_t *ticket,
+                                           shmkit_error_t *error);
+
+// Gives a reservation up: readers skip it. NULL is allowed.
+void shmkit_log_abandon(shmkit_log_reservation_t *reservation);
+
+// The log's directory, as it was opened; it lives as long as the handle. "" for NULL.
+const char *shmkit_log_directory(const shmkit_log_t *log);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_log_is_closed(const shmkit_log_t *log);
+
+// Whether it was opened for reading only; false for NULL.
+bool shmkit_log_is_read_only(const shmkit_log_t *log);
+
+// Ends the use of the log through this handle; repeating it does nothing. With SHMKIT_DURABILITY_INTERVAL and
+// SHMKIT_DURABILITY_BYTES, what was appended is flushed first. Readers go on.
+//
+// The handle stays: its calls answer CLOSED until shmkit_log_free takes it. Fails, and changes nothing, with BUSY while a
+// reservation lives; when the last flush failed, with what it reported, and the handle is closed.
+shmkit_status_t shmkit_log_close(const shmkit_log_t *log,
+                                 shmkit_error_t *error);
+
+// Closes the log if that was not done, and releases the handle. NULL is allowed.
+//
+// No other thread may use the handle any more. Readers and reservations of it stay usable.
+void shmkit_log_free(shmkit_log_t *log);
+
+// Stores the addresses of a log's words. Fails with READ_ONLY, CLOSED.
+shmkit_status_t shmkit_log_words(const shmkit_log_t *log,
+                                 shmkit_log_words_t *words,
+                                 shmkit_error_t *error);
+
+// Keeps the segment mapped that this handle appends to, and says where it is. On success `*out` is a handle for
+// shmkit_log_segment_free, else NULL. Fails with WOULD_BLOCK before the handle's first append, CLOSED.
+shmkit_status_t shmkit_log_segment_current(const shmkit_log_t *log,
+                                           shmkit_log_segment_t **out,
+                                           shmkit_log_segment_view_t *view,
+                                           shmkit_error_t *error);
+
+// Faults pages in before they are written: those up to record byte `end`, and some behind them. Returns up to where that is
+// done; 0 for NULL.
+uint64_t shmkit_log_segment_touch(const shmkit_log_segment_t *segment,
+                                  uint64_t offset,
+                                  uint64_t end);
+
+// Gives a segment back. NULL is allowed.
+void shmkit_log_segment_free(shmkit_log_segment_t *segment);
+
+// What follows a commit that was made on the words: readers that sleep are woken, and the policy sees to the disk, but
+// nobody waits for it. NULL is allowed.
+void shmkit_log_after_commit(const shmkit_log_t *log);
+
+// Carries everything that was committed before this call to the disk. Fails with CLOSED, READ_ONLY, and what the disk
+// reported.
+shmkit_status_t shmkit_log_flush(const shmkit_log_t *log,
+                                 shmkit_error_t *error);
+
+// Stores a ticket for everything that was committed before this call. Fails with CLOSED.
+shmkit_status_t shmkit_log_ticket(const shmkit_log_t *log,
+                                  shmkit_log_ticket_t *ticket,
+                                  shmkit_error_t *error);
+
+// Whether the record of a ticket is on the disk, into `*durable`. Fails with what its flush failed with, and CLOSED.
+shmkit_status_t shmkit_log_is_durable(const shmkit_log_t *log,
+                                      const shmkit_log_ticket_t *ticket,
+                                      bool *durable,
+                                      shmkit_error_t *error);
+
+// Waits until the record of a ticket is on the disk, at most `timeout_ns` nanoseconds, else answers TIMEOUT;
+// SHMKIT_FOREVER is no limit. If nobody flushes, this thread does, and a flush that has begun takes as long as it takes.
+// With SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Fails with what the flush failed with, CLOSED, READ_ONLY.
+shmkit_status_t shmkit_log_wait_durable(const shmkit_log_t *log,
+                                        const shmkit_log_ticket_t *ticket,
+                                        uint64_t timeout_ns,
+                                        uint32_t flags,
+                                        shmkit_error_t *error);
+
+// Calls `callback` once with `context`, when the record of a ticket is on the disk or with the disk's error: at once, or
+// from a thread of this handle. The handle's end calls those that are left. When this fails, nothing is called.
+//
+// With SHMKIT_DURABILITY_INTERVAL and SHMKIT_DURABILITY_BYTES it waits for the policy's next flush, else it causes one.
+// The callback must be short, must not free this handle, and must not throw. A forked child gets no calls for what its parent asked.
+// Fails with INVALID_ARGUMENT (no callback), CLOSED, READ_ONLY.
+shmkit_status_t shmkit_log_on_durable(const shmkit_log_t *log,
+                                      const shmkit_log_ticket_t *ticket,
+                                      shmkit_log_callback_t callback,
+                                      void *context,
+                                      shmkit_error_t *error);
+
+// Opens a reader that begins at `from`, a shmkit_read_from_t; `position` is for SHMKIT_READ_FROM_POSITION.
+//
+// On success `*out` is a handle for shmkit_log_reader_free, else NULL. It may outlive the log's handle.
+// Fails with INVALID_ARGUMENT (no record begins at the position), MISSED (it was removed), CLOSED, NOT_FOUND.
+shmkit_status_t shmkit_log_reader_open(const shmkit_log_t *log,
+                                       uint32_t from,
+                                       uint64_t position,
+                                       shmkit_log_reader_t **out,
+                                       shmkit_error_t *error);
+
+// Reads the next record if it is there, else answers WOULD_BLOCK. The bytes are where they are in the log, not copied, and
+// stay until this reader reads again or is freed, or for longer with shmkit_log_reader_keep.
+//
+// Fails with MISSED once for each gap that retention made, CORRUPTED once for each place that holds no records: either way
+// reading goes on behind it; BUSY while another thread reads with this reader; NOT_FOUND and what mapping a segment
+// reports.
+shmkit_status_t shmkit_log_reader_next(const shmkit_log_reader_t *reader,
+                                       shmkit_log_record_t *record,
+                                       shmkit_error_t *error);
+
+// Reads the next record, waiting at most `timeout_ns` nanoseconds for it, else answers TIMEOUT; SHMKIT_FOREVER is no limit.
+// With SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Otherwise as shmkit_log_reader_next.
+shmkit_status_t shmkit_log_reader_next_wait(const shmkit_log_reader_t *reader,
+                                            uint64_t timeout_ns,
+                                            uint32_t flags,
+                                            shmkit_log_record_t *record,
+                                            shmkit_error_t *error);
+
+// Keeps the record that was read last: its bytes stay in place until shmkit_log_pin_free, also when the reader goes on, is
+// freed, or retention removes the file. Fails with INVALID_ARGUMENT when nothing was read yet, BUSY.
+shmkit_status_t shmkit_log_reader_keep(const shmkit_log_reader_t *reader,
+                                       shmkit_log_pin_t **out,
+                                       shmkit_error_t *error);
+
+// Gives a record back that shmkit_log_reader_keep kept. NULL is allowed.
+void shmkit_log_pin_free(shmkit_log_pin_t *pin);
+
+// Goes to another place: `from` and `position` as for shmkit_log_reader_open, with its errors, and BUSY.
+shmkit_status_t shmkit_log_reader_seek(const shmkit_log_reader_t *reader,
+                                       uint32_t from,
+                                       uint64_t position,
+                                       shmkit_error_t *error);
+
+// Where the next record will be looked for; 0 for NULL. A reader that begins there goes on where this one is.
+uint64_t shmkit_log_reader_position(const shmkit_log_reader_t *reader);
+
+// Bytes of the log that were removed before this reader came to them; 0 for NULL.
+uint64_t shmkit_log_reader_missed(const shmkit_log_reader_t *reader);
+
+// Bytes that held no records where some should have been; 0 for NULL.
+uint64_t shmkit_log_reader_corrupted(const shmkit_log_reader_t *reader);
+
+// Records that were skipped because their writers gave them up or died; 0 for NULL.
+uint64_t shmkit_log_reader_skipped(const shmkit_log_reader_t *reader);
+
+// Releases a reader, and with it the bytes of the record that it read last. NULL is allowed.
+void shmkit_log_reader_free(shmkit_log_reader_t *reader);
+
+// Writes a log's parameters and counters into `*status`. Looking changes nothing and waits for nobody. Works on a closed
+// handle too. Fails with INVALID_ARGUMENT (the size), and what listing the directory reports.
+shmkit_status_t shmkit_log_status(const shmkit_log_t *log,
+                                  shmkit_log_status_t *status,
+                                  shmkit_error_t *error);
+
+// Looks at every byte that is kept, and writes what it found into `*verified`. It changes nothing, except that claims of
+// dead writers become padding. It takes as long as reading the log. Fails with CLOSED, and what mapping a segment reports.
+shmkit_status_t shmkit_log_verify(const shmkit_log_t *log,
+                                  shmkit_log_verified_t *verified,
+                                  shmkit_error_t *error);
 
 // Maps a file.
 //
@@ -2223,6 +2775,51 @@ shmkit_status_t shmkit_window_cache_flush(const shmkit_window_cache_t *cache,
 shmkit_status_t shmkit_window_cache_stats(const shmkit_window_cache_t *cache,
                                           shmkit_window_stats_t *out,
                                           shmkit_error_t *error);
+
+// Formats a text as printf does and appends it to a log as a record, without a zero byte at its end. `position` and
+// `error` may be NULL. Texts of some hundred bytes are formatted on the stack, longer ones twice, in place, where
+// the zero byte needs room for a moment: so a text must be shorter than the longest record.
+//
+// Fails as shmkit_log_append does, and with INVALID_ARGUMENT for a format that cannot be printed.
+#if defined(__GNUC__)
+__attribute__((format(printf, 5, 0)))
+#endif
+static inline shmkit_status_t shmkit_log_vprintf(const shmkit_log_t *log, uint32_t kind, uint64_t *position,
+                                                 shmkit_error_t *error, const char *format, va_list arguments) {
+    char text[512];
+    va_list again;
+    va_copy(again, arguments);
+    int len = vsnprintf(text, sizeof text, format, arguments);
+    shmkit_status_t status;
+    if (len < 0 || (size_t)len < sizeof text) {
+        // A length that cannot be is refused, and the reason told.
+        status = shmkit_log_append(log, kind, len < 0 ? NULL : text, len < 0 ? 1 : (size_t)len, position, error);
+    } else {
+        // vsnprintf ends with a zero byte: room for one more, which is not committed.
+        shmkit_log_reservation_t *reservation = NULL;
+        void *data = NULL;
+        status = shmkit_log_reserve(log, kind, (size_t)len + 1, &reservation, &data, error);
+        if (status == SHMKIT_OK) {
+            vsnprintf((char *)data, (size_t)len + 1, format, again);
+            status = shmkit_log_commit(reservation, (size_t)len, position, error);
+        }
+    }
+    va_end(again);
+    return status;
+}
+
+// As shmkit_log_vprintf: shmkit_log_printf(log, kind, NULL, &error, "%s is %d", name, value).
+#if defined(__GNUC__)
+__attribute__((format(printf, 5, 6)))
+#endif
+static inline shmkit_status_t shmkit_log_printf(const shmkit_log_t *log, uint32_t kind, uint64_t *position,
+                                                shmkit_error_t *error, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    shmkit_status_t status = shmkit_log_vprintf(log, kind, position, error, format, arguments);
+    va_end(arguments);
+    return status;
+}
 
 #ifdef __cplusplus
 }  // extern "C"

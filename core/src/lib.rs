@@ -50,8 +50,8 @@ pub use alloc::{
 pub use atomic::AtomicU32;
 pub use error::{Error, ErrorKind, Result};
 pub use log::{
-    Durability, Durable, Log, LogOptions, LogReader, LogRecord, LogStatus, ReadFrom, Recovery, Reservation,
-    Ticket, Verified,
+    Durability, Durable, Log, LogOptions, LogReader, LogRecord, LogSegment, LogStatus, LogWords, ReadFrom,
+    Recovery, Reservation, Ticket, Verified,
 };
 pub use mapping::fault::set_fault_guard;
 pub use mapping::{

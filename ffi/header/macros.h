@@ -12,3 +12,7 @@
 #define SHMKIT_MEMORY_USE_INIT { sizeof(shmkit_memory_use_t), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_USAGE_INIT { sizeof(shmkit_usage_t), 0, 0, 0, 0 }
 #define SHMKIT_WINDOW_STATS_INIT { sizeof(shmkit_window_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_LOG_OPTIONS_INIT { sizeof(shmkit_log_options_t), 0, 0, 0, 0, 0, 0, 0, SHMKIT_DURABILITY_NONE, 0, 0 }
+#define SHMKIT_LOG_RECORD_INIT { sizeof(shmkit_log_record_t), NULL, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_LOG_STATUS_INIT { sizeof(shmkit_log_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_LOG_VERIFIED_INIT { sizeof(shmkit_log_verified_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }

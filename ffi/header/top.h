@@ -20,5 +20,6 @@
 //             Locks belong to the process, so another thread may give back what one took.
 // Forks       A forked child may go on using its copies of handles. It is attached anew at its first lock, and never
 //             holds or releases what its parent holds.
-// Blocking    Only `_lock`, `_acquire` and `_wait` functions, and a flush that waits for the disk, can block for long.
+// Blocking    Only `_lock`, `_acquire` and `_wait` functions, and what waits for the disk (a flush, and an append whose
+//             policy says so), can block for long.
 // Panics      Never cross into your program: a defect inside is INTERNAL.

@@ -35,6 +35,18 @@ pub struct Details {
 }
 
 impl Details {
+    /// As `SHMKIT_ERROR_INIT`.
+    pub(crate) fn empty() -> Details {
+        Details {
+            size: size_of::<Details>(),
+            status: OK,
+            errno_value: 0,
+            operation: [0; 48],
+            object: [0; 256],
+            message: [0; 768],
+        }
+    }
+
     /// # Safety
     /// As [`crate::boundary::attempt`].
     #[cold]
@@ -124,17 +136,6 @@ pub extern "C" fn shmkit_version() -> *const c_char {
 
 #[cfg(test)]
 impl Details {
-    pub(crate) fn empty() -> Details {
-        Details {
-            size: size_of::<Details>(),
-            status: OK,
-            errno_value: 0,
-            operation: [0; 48],
-            object: [0; 256],
-            message: [0; 768],
-        }
-    }
-
     pub(crate) fn message(&self) -> String {
         self.message.iter().take_while(|&&byte| byte != 0).map(|&byte| byte as u8 as char).collect()
     }

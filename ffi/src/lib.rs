@@ -5,7 +5,7 @@
 //!   error becomes a status and, when asked for, a text.
 //! - Handles are boxes that only their `_free` function takes back; everything else borrows them.
 //! - Null handles, names and results are refused with `InvalidArgument`. Other bad pointers are the caller's to avoid.
-//! - What succeeds allocates nothing here.
+//! - What succeeds allocates nothing here, except for new handles and the list of a batch.
 
 mod atomic;
 mod barrier;
@@ -15,6 +15,12 @@ mod condvar;
 mod error;
 mod event;
 mod guard;
+mod log;
+mod log_direct;
+mod log_flush;
+mod log_options;
+mod log_reader;
+mod log_status;
 mod map_options;
 mod mapping;
 mod mutex;

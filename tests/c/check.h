@@ -38,6 +38,7 @@ extern const struct test sysv_tests[];
 extern const struct test code_tests[];
 extern const struct test page_tests[];
 extern const struct test window_tests[];
+extern const struct test log_tests[];
 
 // Where calls leave their reasons; emptied before each EXPECT.
 extern shmkit_error_t error;

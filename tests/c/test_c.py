@@ -36,7 +36,8 @@ def run(*command: str | Path, limit_s: float = 110, **options: object) -> str:
 def declared() -> set[str]:
     """The functions that the header declares."""
     text = re.sub(r"//.*", "", HEADER.read_text())
-    return set(re.findall(r"\b(shmkit_\w+)\(", text))
+    defined = set(re.findall(r"static inline \w+ (\w+)\(", text))
+    return set(re.findall(r"\b(shmkit_\w+)\(", text)) - defined
 
 
 def exported(path: Path, *options: str) -> set[str]:

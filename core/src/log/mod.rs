@@ -7,12 +7,14 @@
 //! - [`append`]: claim, fill, commit; moving to the next segment. [`reservation`]: the same, filled in place.
 //! - [`reader`]: from word to word.
 //! - [`flush`]: who waits for the disk; [`keeper`]: the thread that flushes in the background.
+//! - [`direct`]: the words for languages that append by themselves.
 //! - [`upkeep`]: retention. [`recovery`]: after a power cut. [`control`], [`segment`]: the files.
 //!
 //! Each file says which store commits each step.
 
 mod append;
 mod control;
+mod direct;
 mod flush;
 mod keeper;
 mod options;
@@ -33,6 +35,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 
+pub use direct::{LogSegment, LogWords};
 pub use keeper::Durable;
 pub use options::{Durability, LogOptions};
 pub use reader::{LogReader, LogRecord, ReadFrom};
@@ -306,6 +309,11 @@ impl Log {
     /// Record bytes of a segment.
     pub fn segment_len(&self) -> u64 {
         self.inner.control.capacity()
+    }
+
+    /// A segment whose first record is this old is left for the next, in nanoseconds; 0: never for that reason.
+    pub fn max_age_ns(&self) -> u64 {
+        self.inner.control.parameters.max_age_ns
     }
 
     /// When records reach the disk.

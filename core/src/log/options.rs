@@ -33,8 +33,8 @@ pub enum Durability {
 }
 
 impl Durability {
-    /// Number and value, as the parameters carry them.
-    pub(super) fn to_numbers(self) -> (u32, u64) {
+    /// Number and value, as the parameters carry them and C gives them.
+    pub fn to_numbers(self) -> (u32, u64) {
         match self {
             Durability::None => (0, 0),
             Durability::Interval(interval) => (1, u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX)),

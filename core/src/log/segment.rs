@@ -226,6 +226,11 @@ impl SegmentMap {
         }
     }
 
+    /// Up to where pages were faulted in.
+    pub fn touched(&self) -> usize {
+        self.touched.load(Relaxed)
+    }
+
     #[cold]
     fn touch_ahead(&self, offset: usize, end: usize) {
         // Pages behind us were others' to write; nobody here writes them any more.
