@@ -20,17 +20,18 @@ import (
 const childVariable = "SHMKIT_TEST_CHILD"
 
 var children = map[string]func(name string) error{
-	"hold":         holdGuard,
-	"add":          addForEver,
-	"holdLock":     holdLock,
-	"answerTurns":  answerTurns,
-	"holdMutex":    holdMutex,
-	"arrive":       arrive,
-	"count":        count,
-	"holdPermit":   holdPermit,
-	"answerEvents": answerEvents,
-	"holdReadLock": holdReadLock,
-	"addUnderLock": addUnderLock,
+	"hold":               holdGuard,
+	"add":                addForEver,
+	"holdLock":           holdLock,
+	"answerTurns":        answerTurns,
+	"holdMutex":          holdMutex,
+	"arrive":             arrive,
+	"count":              count,
+	"holdPermit":         holdPermit,
+	"answerEvents":       answerEvents,
+	"holdReadLock":       holdReadLock,
+	"addUnderLock":       addUnderLock,
+	"lockBeyondTheLimit": lockBeyondTheLimit,
 }
 
 func TestMain(m *testing.M) {

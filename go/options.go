@@ -83,8 +83,8 @@ const (
 	ProtectReadWrite Protection = C.SHMKIT_PROTECTION_READ_WRITE
 )
 
-// Advice tells the kernel what a range will be used for (madvise(2)). It is a hint, except that [AdviseDontNeed] drops
-// private changes.
+// Advice tells the kernel what a range will be used for (madvise(2)). Most are hints; those that change bytes say so. An older
+// kernel, or memory of another kind, answers [ErrUnsupported].
 type Advice uint32
 
 // What can be advised.
@@ -99,6 +99,68 @@ const (
 	AdviseWillNeed Advice = C.SHMKIT_ADVICE_WILL_NEED
 	// The range will not be needed soon: pages may go, and private changes to them are lost. Whole pages only.
 	AdviseDontNeed Advice = C.SHMKIT_ADVICE_DONT_NEED
+	// The content is worthless: pages may go when memory is short, and then read zeros. Private memory, whole pages only.
+	AdviseFree Advice = C.SHMKIT_ADVICE_FREE
+	// Gives the storage behind the range back: it reads zeros, here and in the file. Writable shared maps, whole pages only.
+	AdviseRemove Advice = C.SHMKIT_ADVICE_REMOVE
+	// Pages with the same content may become one (private memory).
+	AdviseMergeable Advice = C.SHMKIT_ADVICE_MERGEABLE
+	// Takes AdviseMergeable back.
+	AdviseUnmergeable Advice = C.SHMKIT_ADVICE_UNMERGEABLE
+	// Huge pages are welcome.
+	AdviseHugePage Advice = C.SHMKIT_ADVICE_HUGE_PAGE
+	// No huge pages.
+	AdviseNoHugePage Advice = C.SHMKIT_ADVICE_NO_HUGE_PAGE
+	// Leave the range out of core dumps.
+	AdviseDontDump Advice = C.SHMKIT_ADVICE_DONT_DUMP
+	// Takes AdviseDontDump back.
+	AdviseDoDump Advice = C.SHMKIT_ADVICE_DO_DUMP
+	// A forked child finds zeros (private memory, whole pages only).
+	AdviseWipeOnFork Advice = C.SHMKIT_ADVICE_WIPE_ON_FORK
+	// Takes AdviseWipeOnFork back.
+	AdviseKeepOnFork Advice = C.SHMKIT_ADVICE_KEEP_ON_FORK
+	// The first to go when memory is short.
+	AdviseCold Advice = C.SHMKIT_ADVICE_COLD
+	// Write the pages out and let them go, now.
+	AdvisePageOut Advice = C.SHMKIT_ADVICE_PAGE_OUT
+	// Fault all pages in for reading, now. Fails where one cannot be read.
+	AdvisePopulateRead Advice = C.SHMKIT_ADVICE_POPULATE_READ
+	// Fault all pages in for writing, now. Fails where one cannot be written.
+	AdvisePopulateWrite Advice = C.SHMKIT_ADVICE_POPULATE_WRITE
+	// As AdviseDontNeed, also for pages that are locked in memory.
+	AdviseDontNeedLocked Advice = C.SHMKIT_ADVICE_DONT_NEED_LOCKED
+	// Make huge pages of the small ones, now.
+	AdviseCollapse Advice = C.SHMKIT_ADVICE_COLLAPSE
+)
+
+// HugePages says which pages a mapping is made of.
+type HugePages uint32
+
+// Which pages there are.
+const (
+	// As the system decides: /sys/kernel/mm/transparent_hugepage.
+	HugePagesAsSystem HugePages = C.SHMKIT_HUGE_PAGES_AS_SYSTEM
+	// Huge where the kernel can, by advice: private memory, and files of file systems that have them.
+	HugePagesTransparent HugePages = C.SHMKIT_HUGE_PAGES_TRANSPARENT
+	// Never huge.
+	HugePagesNever HugePages = C.SHMKIT_HUGE_PAGES_NEVER
+	// Of those that the system reserved (/proc/sys/vm/nr_hugepages), in its default size. Anonymous memory only, in whole
+	// huge pages.
+	HugePagesReserved HugePages = C.SHMKIT_HUGE_PAGES_RESERVED
+	// As HugePagesReserved, of 2 MiB.
+	HugePagesReserved2MiB HugePages = C.SHMKIT_HUGE_PAGES_RESERVED_2MIB
+	// As HugePagesReserved, of 1 GiB.
+	HugePagesReserved1GiB HugePages = C.SHMKIT_HUGE_PAGES_RESERVED_1GIB
+)
+
+// MemoryLock says how pages are kept in memory (mlock2(2)).
+type MemoryLock uint32
+
+const (
+	// LockNow keeps all of them, read in now.
+	LockNow MemoryLock = 0
+	// LockOnFault keeps each from when it is first touched.
+	LockOnFault MemoryLock = C.SHMKIT_LOCK_ON_FAULT
 )
 
 // FlushMode says how far a flush goes before it returns (msync(2)). Modes combine with |.
@@ -155,6 +217,19 @@ func WithPopulate() MapOption { return withMapFlag(C.SHMKIT_MAP_POPULATE) }
 
 // WithNoReserve takes no swap reservation for private pages: a store may then find no memory.
 func WithNoReserve() MapOption { return withMapFlag(C.SHMKIT_MAP_NO_RESERVE) }
+
+// WithHugePages sets which pages the mapping is made of. Without it, the system decides.
+func WithHugePages(huge HugePages) MapOption {
+	return func(o *C.shmkit_map_options_t) { o.huge_pages = C.uint32_t(huge) }
+}
+
+// WithLockedMemory keeps the pages in memory from the start, as [Mapping.LockMemory] does.
+func WithLockedMemory(lock MemoryLock) MapOption {
+	if lock == LockOnFault {
+		return withMapFlag(C.SHMKIT_MAP_LOCK_ON_FAULT)
+	}
+	return withMapFlag(C.SHMKIT_MAP_LOCK)
+}
 
 func withMapFlag(flag C.uint32_t) MapOption {
 	return func(o *C.shmkit_map_options_t) { o.flags |= flag }
