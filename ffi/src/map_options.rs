@@ -23,6 +23,8 @@ pub const MAP_LEN: u32 = 1 << 5;
 pub const MAP_LOCK: u32 = 1 << 8;
 /// Keep each page in memory from when it is first touched.
 pub const MAP_LOCK_ON_FAULT: u32 = 1 << 9;
+/// A file that is cut while it is mapped kills who touches what is missing: see shmkit_mapping_check.
+pub const MAP_NO_FAULT_GUARD: u32 = 1 << 10;
 
 const KNOWN: u32 = MAP_CREATE
     | MAP_GROW
@@ -31,7 +33,8 @@ const KNOWN: u32 = MAP_CREATE
     | MAP_PRIVATE
     | MAP_LEN
     | MAP_LOCK
-    | MAP_LOCK_ON_FAULT;
+    | MAP_LOCK_ON_FAULT
+    | MAP_NO_FAULT_GUARD;
 
 /// How to make a mapping. Begin with SHMKIT_MAP_OPTIONS_INIT: the whole file, shared, for reading. NULL means the same.
 #[repr(C)]
@@ -51,11 +54,13 @@ pub struct MapChoices {
     pub offset: u64,
     /// Number of bytes to map, with SHMKIT_MAP_LEN.
     pub len: u64,
+    /// Bytes of address space to keep for it, so that shmkit_mapping_resize can make it as long as that. 0: `len`.
+    pub reserve: u64,
 }
 
-const _: () = assert!(size_of::<MapChoices>() == 40);
+const _: () = assert!(size_of::<MapChoices>() == 48);
 
-// SAFETY: a size, four 32-bit and two 64-bit integers, without padding.
+// SAFETY: a size, four 32-bit and three 64-bit integers, without padding.
 unsafe impl Options for MapChoices {
     const DEFAULT: MapChoices = MapChoices {
         size: size_of::<MapChoices>(),
@@ -65,6 +70,7 @@ unsafe impl Options for MapChoices {
         huge_pages: HugePages::AsSystem as u32,
         offset: 0,
         len: 0,
+        reserve: 0,
     };
 }
 
@@ -91,7 +97,9 @@ impl MapChoices {
             .grow(has(MAP_GROW))
             .populate(has(MAP_POPULATE))
             .no_reserve(has(MAP_NO_RESERVE))
-            .huge_pages(huge_pages);
+            .huge_pages(huge_pages)
+            .reserve(choices.reserve as usize)
+            .fault_guard(!has(MAP_NO_FAULT_GUARD));
         if has(MAP_LEN) {
             options = options.len(choices.len as usize);
         }

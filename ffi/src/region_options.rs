@@ -36,11 +36,13 @@ pub struct RegionChoices {
     pub attachments: u32,
     /// Bytes for named objects in a new region, rounded up to whole pages. 0: SHMKIT_DEFAULT_ARENA_LEN.
     pub arena_len: u64,
+    /// The most user bytes that shmkit_region_resize can give a new region later. 0: as many as it has at first.
+    pub capacity: u64,
 }
 
-const _: () = assert!(size_of::<RegionChoices>() == 32);
+const _: () = assert!(size_of::<RegionChoices>() == 40);
 
-// SAFETY: a size, four 32-bit and one 64-bit integer, without padding.
+// SAFETY: a size, four 32-bit and two 64-bit integers, without padding.
 unsafe impl Options for RegionChoices {
     const DEFAULT: RegionChoices = RegionChoices {
         size: size_of::<RegionChoices>(),
@@ -49,6 +51,7 @@ unsafe impl Options for RegionChoices {
         group: 0,
         attachments: 0,
         arena_len: 0,
+        capacity: 0,
     };
 }
 
@@ -86,6 +89,9 @@ impl RegionChoices {
         let mut options = RegionOptions::new()
             .attachments(or_default(self.attachments, layout::DEFAULT_SLOT_COUNT))
             .arena_len(arena_len);
+        if self.capacity != 0 {
+            options = options.capacity(self.capacity);
+        }
         if self.mode != 0 {
             options = options.mode(self.mode);
         }
