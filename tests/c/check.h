@@ -39,6 +39,7 @@ extern const struct test code_tests[];
 extern const struct test page_tests[];
 extern const struct test window_tests[];
 extern const struct test log_tests[];
+extern const struct test fault_tests[];
 
 // Where calls leave their reasons; emptied before each EXPECT.
 extern shmkit_error_t error;
