@@ -53,7 +53,7 @@ pub use log::{
     Durability, Durable, Log, LogOptions, LogReader, LogRecord, LogSegment, LogStatus, LogWords, ReadFrom,
     Recovery, Reservation, Ticket, Verified,
 };
-pub use mapping::fault::set_fault_guard;
+pub use mapping::fault::{rearm_fault_guard, set_fault_guard};
 pub use mapping::{
     Advice, CodeFunction, CodeMemory, CodeOptions, Flush, HugePages, MapOptions, Mapping, MemoryLock,
     MemoryUse, PageCounts, PageFlags, Pages, Protection, Sharing, Usage, View, clear_soft_dirty,

@@ -15,6 +15,7 @@ owner when one died::
   :class:`Atomic`: named objects of a region, found or created by ``region.mutex("name")`` and its like.
 - :class:`Mapping`: one mapped range of a file, or of memory without a file.
 - :func:`list_regions`, :meth:`Region.status`: what there is, and what goes on in it; ``python -m shmkit`` shows both.
+- :meth:`Mapping.check`, :meth:`Region.check`: whether a file was cut while it was mapped; :func:`set_fault_guard`.
 - :class:`Error`: the base of all exceptions, which are also the builtin ones that fit.
 
 ``shmkit.TimeoutError`` and ``shmkit.InterruptedError`` are not imported by ``from shmkit import *``, because they bear
@@ -75,6 +76,7 @@ from ._native import (
     Semaphore,
     __version__,
     list_regions,
+    set_fault_guard,
 )
 from ._status import AttachmentStatus, Holder, ObjectStatus, RegionStatus, Share
 
@@ -140,4 +142,5 @@ __all__ = [
     "WrongKindError",
     "__version__",
     "list_regions",
+    "set_fault_guard",
 ]

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::atomic::{Ordering, fence};
 
 use pyo3::exceptions::{PyBufferError, PyOverflowError, PyTypeError};
 use pyo3::ffi;
@@ -33,6 +34,7 @@ pub trait Bytes: Send + Sync + 'static {
     fn write_at(&self, offset: usize, from: &[u8]) -> shmkit::Result<()>;
     fn pin(&self, offset: usize, len: usize, writable: bool) -> shmkit::Result<NonNull<u8>>;
     fn unpin(&self, writable: bool);
+    fn damage_word(&self) -> Option<&'static shmkit::AtomicU32>;
 }
 
 impl Bytes for shmkit::Region {
@@ -62,6 +64,9 @@ impl Bytes for shmkit::Region {
         let counted = self.unpin(writable);
         debug_assert!(counted, "a view counted out that was never counted in");
     }
+    fn damage_word(&self) -> Option<&'static shmkit::AtomicU32> {
+        self.damage_word()
+    }
 }
 
 impl Bytes for shmkit::Mapping {
@@ -90,6 +95,9 @@ impl Bytes for shmkit::Mapping {
     fn unpin(&self, writable: bool) {
         let counted = self.unpin(writable);
         debug_assert!(counted, "a view counted out that was never counted in");
+    }
+    fn damage_word(&self) -> Option<&'static shmkit::AtomicU32> {
+        self.damage_word()
     }
 }
 
@@ -141,6 +149,8 @@ pub unsafe fn fill_buffer<B: Bytes>(
     }
     // SAFETY: not null, so the caller's promise holds. A failed request must leave the object empty.
     unsafe { (*view).obj = std::ptr::null_mut() };
+    // What the view shows is touched without a look at the guard: it must be in front by then.
+    shmkit::rearm_fault_guard();
     let start = bytes.pin(offset, len, writable)?;
     // SAFETY: `start` is the first of `len` mapped bytes that the pin keeps in place; `len` fits, being an address
     // range.
@@ -285,7 +295,22 @@ fn copy_out<'py, B: Bytes>(
 ) -> Result<Bound<'py, PyBytes>> {
     let pin = Pin::new(bytes, offset, len, false, B::READ)?;
     // SAFETY: the pin keeps `len` readable bytes at `start`; C copies them, so a writer can tear them and no more.
-    Ok(unsafe { PyBytes::from_ptr(py, pin.start.as_ptr(), len) })
+    let copy = unsafe { PyBytes::from_ptr(py, pin.start.as_ptr(), len) };
+    expect_undamaged(bytes, B::READ)?;
+    Ok(copy)
+}
+
+/// Fails when the bytes that were just copied may have been a page that the file has lost.
+#[inline]
+fn expect_undamaged<B: Bytes>(bytes: &B, operation: &'static str) -> Result<()> {
+    fence(Ordering::Acquire);
+    match bytes.damage_word() {
+        // The core has the words for it.
+        Some(word) if word.load(Ordering::Relaxed) != 0 => {
+            Ok(bytes.read_at(0, &mut []).map_err(|error| error.about(operation, bytes.object()))?)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Copies a whole object in; with `wanted`, only if it has that many bytes.
@@ -297,7 +322,7 @@ fn copy_in<B: Bytes>(bytes: &B, offset: usize, wanted: Option<usize>, data: &Bou
         let pin = Pin::new(bytes, offset, len, true, B::WRITE)?;
         // SAFETY: the pin keeps `len` writable bytes, the buffer `len` readable ones; they may overlap.
         unsafe { source.copy_to(pin.start.as_ptr(), len) };
-        Ok(())
+        expect_undamaged(bytes, B::WRITE)
     })?
 }
 

@@ -57,6 +57,12 @@ mod _native {
     #[pymodule_export]
     use super::status::{_main, list_regions};
 
+    /// Turns the fault guard off, or on again, for everything that this process maps from now on: see `Mapping.check`.
+    #[pyfunction]
+    fn set_fault_guard(enabled: bool) {
+        shmkit::set_fault_guard(enabled);
+    }
+
     /// Number and name of every kind of error, as in all languages.
     #[pyfunction]
     fn _error_kinds() -> Vec<(u32, &'static str)> {

@@ -42,7 +42,8 @@ impl Mapping {
     /// Maps a file: `len` bytes from `offset`, which need not be aligned; without `len`, all to the file's end.
     ///
     /// `create` makes a missing file (with `mode` less the umask) and makes it long enough, `grow` only the latter;
-    /// both need `len` and never truncate. `populate` reads all pages in at once.
+    /// both need `len` and never truncate. `populate` reads all pages in at once. `reserve` keeps as many bytes of address
+    /// space for `resize`. Without `fault_guard`, a file that is cut while it is mapped kills the process: see `check`.
     ///
     /// Raises NotFoundError, PermissionDeniedError, InvalidLengthError (0 bytes), OutOfRangeError (beyond the end),
     /// NoSpaceError, WrongKindError (no regular file), InvalidArgumentError.
@@ -50,10 +51,10 @@ impl Mapping {
     #[pyo3(
         signature = (
             path, *, len=None, offset=None, protection="read", sharing="shared",
-            create=false, grow=false, populate=false, mode=0o644
+            create=false, grow=false, populate=false, mode=0o644, reserve=None, fault_guard=true
         ),
         text_signature = "(path, *, len=None, offset=0, protection='read', sharing='shared', \
-                          create=False, grow=False, populate=False, mode=0o644)"
+                          create=False, grow=False, populate=False, mode=0o644, reserve=0, fault_guard=True)"
     )]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn open(
@@ -67,10 +68,14 @@ impl Mapping {
         grow: bool,
         populate: bool,
         mode: u32,
+        reserve: Option<&Bound<'_, PyAny>>,
+        fault_guard: bool,
     ) -> Result<Mapping> {
         let object = path.to_string_lossy();
         let place = Place { operation: "map file", object: &object };
         let options = file_options(len, offset, protection, sharing, place)?
+            .reserve(reserved(reserve, place)?)
+            .fault_guard(fault_guard)
             .create(create)
             .grow(grow)
             .populate(populate)
@@ -85,10 +90,11 @@ impl Mapping {
     #[staticmethod]
     #[pyo3(
         signature = (
-            fd, *, len=None, offset=None, protection="read", sharing="shared", grow=false, populate=false
+            fd, *, len=None, offset=None, protection="read", sharing="shared", grow=false, populate=false,
+            reserve=None, fault_guard=true
         ),
         text_signature = "(fd, *, len=None, offset=0, protection='read', sharing='shared', \
-                          grow=False, populate=False)"
+                          grow=False, populate=False, reserve=0, fault_guard=True)"
     )]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn from_fd(
@@ -100,9 +106,15 @@ impl Mapping {
         sharing: &str,
         grow: bool,
         populate: bool,
+        reserve: Option<&Bound<'_, PyAny>>,
+        fault_guard: bool,
     ) -> Result<Mapping> {
         let place = Place { operation: "map file", object: "" };
-        let options = file_options(len, offset, protection, sharing, place)?.grow(grow).populate(populate);
+        let options = file_options(len, offset, protection, sharing, place)?
+            .reserve(reserved(reserve, place)?)
+            .fault_guard(fault_guard)
+            .grow(grow)
+            .populate(populate);
         let fd = arguments::descriptor(fd, place)?;
         // SAFETY: not negative. A number that is not open, or opened anew by another thread meanwhile, makes the core
         // map another file or report EBADF: no memory is at stake.
@@ -116,12 +128,22 @@ impl Mapping {
     ///
     /// Raises InvalidLengthError, OutOfMemoryError.
     #[staticmethod]
-    #[pyo3(signature = (len, *, sharing="shared", populate=false))]
-    fn anonymous(py: Python<'_>, len: &Bound<'_, PyAny>, sharing: &str, populate: bool) -> Result<Mapping> {
+    #[pyo3(
+        signature = (len, *, sharing="shared", populate=false, reserve=None),
+        text_signature = "(len, *, sharing='shared', populate=False, reserve=0)"
+    )]
+    fn anonymous(
+        py: Python<'_>,
+        len: &Bound<'_, PyAny>,
+        sharing: &str,
+        populate: bool,
+        reserve: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Mapping> {
         let place = Place { operation: "map memory", object: "" };
         let options = MapOptions::new()
             .len(arguments::natural(len, ErrorKind::InvalidLength, place)?)
             .sharing(arguments::sharing(sharing, place)?)
+            .reserve(reserved(reserve, place)?)
             .populate(populate);
         let core = py.detach(|| options.map_anonymous())?;
         Ok(Mapping { core: Arc::new(core) })
@@ -131,6 +153,41 @@ impl Mapping {
     /// of it lives.
     fn close(&self) -> Result<()> {
         Ok(self.core.close()?)
+    }
+
+    /// Raises when the bytes no longer are the file's.
+    ///
+    /// A file can be cut while it is mapped, and a file system can be full when a hole in a file is first touched. Touching
+    /// such a page would kill the process (SIGBUS); under the fault guard it reads as zeros, what is stored there is lost,
+    /// and from then on this and every other call of the mapping raises: close it, and map the file again. A view is plain
+    /// memory and asks nobody: call this after using one. System calls that are given such bytes fail with EFAULT.
+    ///
+    /// Raises MappingTruncatedError (also when nobody has touched the missing pages yet), NoSpaceError, IoError,
+    /// ClosedError.
+    fn check(&self) -> Result<()> {
+        Ok(self.core.check()?)
+    }
+
+    /// Makes the mapping `len` bytes long, in place: views keep their addresses and lengths. `reserve` says how long it can
+    /// become. A file becomes longer if `create` or `grow` was asked, and never shorter.
+    ///
+    /// Raises InvalidLengthError (0), LimitExceededError (more than was reserved), OutOfRangeError (the file ends before
+    /// it), NoSpaceError, BusyError, also a BufferError (shrinking, while a view lives), ClosedError.
+    fn resize(&self, py: Python<'_>, len: &Bound<'_, PyAny>) -> Result<()> {
+        let len = arguments::natural(len, ErrorKind::LimitExceeded, self.place("resize mapping"))?;
+        Ok(py.detach(|| self.core.resize(len))?)
+    }
+
+    /// The most bytes that `resize` can make of it.
+    #[getter]
+    fn capacity(&self) -> usize {
+        self.core.capacity()
+    }
+
+    /// Whether the fault guard watches it.
+    #[getter]
+    fn guarded(&self) -> bool {
+        self.core.is_guarded()
     }
 
     /// A copy of `len` bytes at `offset`. Raises OutOfRangeError, PermissionDeniedError, ClosedError.
@@ -332,6 +389,11 @@ impl Mapping {
         let closed = if self.core.is_closed() { ", closed" } else { "" };
         format!("<shmkit.Mapping {name}, {} bytes{read_only}{closed}>", self.core.len())
     }
+}
+
+/// Bytes of address space to keep.
+fn reserved(reserve: Option<&Bound<'_, PyAny>>, place: Place<'_>) -> Result<usize> {
+    reserve.map_or(Ok(0), |reserve| arguments::natural(reserve, ErrorKind::InvalidLength, place))
 }
 
 fn file_options(

@@ -63,14 +63,16 @@ impl Region {
     ///
     /// `mode` are its permission bits exactly, `group` a group id, `attachments` how many processes can be attached at
     /// once (1 to 1023), `arena_len` the bytes for named objects. All bytes are backed by storage from the start.
+    /// `capacity` is the most bytes that `resize` can give it later.
     ///
     /// Raises AlreadyExistsError, InvalidNameError, InvalidLengthError, InvalidArgumentError, NoSpaceError,
     /// PermissionDeniedError.
     #[staticmethod]
     #[pyo3(signature = (
         name, len, *, mode=0o600, group=None,
-        attachments=layout::DEFAULT_SLOT_COUNT, arena_len=layout::DEFAULT_ARENA_LEN
+        attachments=layout::DEFAULT_SLOT_COUNT, arena_len=layout::DEFAULT_ARENA_LEN, capacity=None
     ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn create(
         py: Python<'_>,
         name: &Bound<'_, PyAny>,
@@ -79,9 +81,10 @@ impl Region {
         group: Option<u32>,
         attachments: u32,
         arena_len: u64,
+        capacity: Option<u64>,
     ) -> Result<Region> {
         let (location, len) = location_and_len(name, len, "create region")?;
-        let options = options(mode, group, attachments, arena_len);
+        let options = options(mode, group, attachments, arena_len, capacity);
         Region::make(py, location, |location| options.create(location, len))
     }
 
@@ -99,12 +102,13 @@ impl Region {
 
     /// Opens the region of this name, or creates it as `create` does. Of several at once, one creates and all get it.
     ///
-    /// Raises SizeMismatchError when it exists with another length, and what `open` and `create` raise.
+    /// Raises SizeMismatchError when it exists with another length (or capacity, when one was asked), and what `open` and `create` raise.
     #[staticmethod]
     #[pyo3(signature = (
         name, len, *, mode=0o600, group=None,
-        attachments=layout::DEFAULT_SLOT_COUNT, arena_len=layout::DEFAULT_ARENA_LEN
+        attachments=layout::DEFAULT_SLOT_COUNT, arena_len=layout::DEFAULT_ARENA_LEN, capacity=None
     ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn open_or_create(
         py: Python<'_>,
         name: &Bound<'_, PyAny>,
@@ -113,9 +117,10 @@ impl Region {
         group: Option<u32>,
         attachments: u32,
         arena_len: u64,
+        capacity: Option<u64>,
     ) -> Result<Region> {
         let (location, len) = location_and_len(name, len, "open or create region")?;
-        let options = options(mode, group, attachments, arena_len);
+        let options = options(mode, group, attachments, arena_len, capacity);
         Region::make(py, location, |location| options.open_or_create(location, len))
     }
 
@@ -134,6 +139,35 @@ impl Region {
     /// this process holds the guard and this handle is its last.
     fn close(&self) -> Result<()> {
         Ok(self.core.close()?)
+    }
+
+    /// Raises when the file has lost pages that belong to the region.
+    ///
+    /// Somebody who may write the file can also cut it. Touching what is missing would kill the process (SIGBUS); under the
+    /// fault guard it reads as zeros, and from then on everything but closing raises, for the region and for the objects in
+    /// it. Other processes find out for themselves.
+    ///
+    /// Raises MappingTruncatedError (also when nobody has touched the missing pages yet), ClosedError.
+    fn check(&self) -> Result<()> {
+        Ok(self.core.check()?)
+    }
+
+    /// Gives the region `len` bytes, for all processes: they see it at their next use. New bytes are zeros. Views keep their
+    /// addresses and lengths, and see zeros where bytes were taken away. The guard is not taken.
+    ///
+    /// Raises InvalidLengthError (0), LimitExceededError (more than the capacity), NoSpaceError, BusyError, also a
+    /// BufferError (shrinking, while a view of this handle lives), TimeoutError, ReadOnlyError, ClosedError.
+    fn resize(&self, py: Python<'_>, len: &Bound<'_, PyAny>) -> Result<()> {
+        let object = self.core.location().display();
+        let place = Place { operation: "resize region", object: &object };
+        let len = arguments::natural(len, ErrorKind::LimitExceeded, place)?;
+        Ok(py.detach(|| self.core.resize(len))?)
+    }
+
+    /// The most bytes that `resize` can give it.
+    #[getter]
+    fn capacity(&self) -> usize {
+        self.core.capacity()
     }
 
     /// The lock over the bytes, with the methods of `threading.Lock`.
@@ -463,8 +497,17 @@ fn location_and_len(
     Ok((location, len as u64))
 }
 
-fn options(mode: u32, group: Option<u32>, attachments: u32, arena_len: u64) -> RegionOptions {
-    let options = RegionOptions::new().mode(mode).attachments(attachments).arena_len(arena_len);
+fn options(
+    mode: u32,
+    group: Option<u32>,
+    attachments: u32,
+    arena_len: u64,
+    capacity: Option<u64>,
+) -> RegionOptions {
+    let mut options = RegionOptions::new().mode(mode).attachments(attachments).arena_len(arena_len);
+    if let Some(capacity) = capacity {
+        options = options.capacity(capacity);
+    }
     match group {
         Some(group) => options.group(group),
         None => options,

@@ -49,11 +49,11 @@ static void options_that_contradict_each_other_are_refused(void) {
     const char *name = fresh_name();
     shmkit_region_t *region;
     const shmkit_region_options_t bad[] = {
-        {sizeof(shmkit_region_options_t), 1u << 31, 0, 0, 0, 0},
-        {sizeof(shmkit_region_options_t), SHMKIT_REGION_READ_ONLY, 0, 0, 0, 0},
-        {sizeof(shmkit_region_options_t), 0, 04755, 0, 0, 0},
-        {sizeof(shmkit_region_options_t), 0, 0, 0, SHMKIT_MAX_SLOT_COUNT + 1, 0},
-        {sizeof(shmkit_region_options_t), SHMKIT_REGION_NO_ARENA, 0, 0, 0, 4096},
+        {sizeof(shmkit_region_options_t), 1u << 31, 0, 0, 0, 0, 0},
+        {sizeof(shmkit_region_options_t), SHMKIT_REGION_READ_ONLY, 0, 0, 0, 0, 0},
+        {sizeof(shmkit_region_options_t), 0, 04755, 0, 0, 0, 0},
+        {sizeof(shmkit_region_options_t), 0, 0, 0, SHMKIT_MAX_SLOT_COUNT + 1, 0, 0},
+        {sizeof(shmkit_region_options_t), SHMKIT_REGION_NO_ARENA, 0, 0, 0, 4096, 0},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         REFUSED(SHMKIT_INVALID_ARGUMENT, shmkit_region_create(name, 64, &bad[i], &region, &error));

@@ -14,6 +14,13 @@ pub fn set_fault_guard(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
+/// Puts the fault guard in front of handlers that others have installed for SIGBUS since something was mapped last; they get
+/// what is not about guarded bytes. Mapping something does this too, and so do [`Mapping::check`] and
+/// [`Region::check`](crate::Region::check).
+pub fn rearm_fault_guard() {
+    crate::sys::fault::rearm();
+}
+
 pub(crate) fn is_enabled() -> bool {
     ENABLED.load(Ordering::Relaxed)
 }
@@ -59,7 +66,7 @@ impl Mapping {
     pub fn check(&self) -> Result<()> {
         let operation = "check mapping";
         // Somebody else may have put a handler in front of ours.
-        crate::sys::fault::rearm();
+        rearm_fault_guard();
         let _open = self.held_open(operation)?;
         let Some(file) = self.map.guarded().and_then(|guard| guard.file()) else { return Ok(()) };
         let size = file.size().map_err(|errno| self.system_error(errno, operation))?;

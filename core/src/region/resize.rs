@@ -102,7 +102,7 @@ impl Region {
     /// Errors: `MappingTruncated` (also when nobody has touched the missing pages yet), `Closed`.
     pub fn check(&self) -> Result<()> {
         let operation = "check region";
-        crate::sys::fault::rearm();
+        crate::rearm_fault_guard();
         self.expect_open(operation)?;
         let needed = self.memory.geometry.file_len(self.len() as u64);
         let size = self.memory.object_len(operation)?;
