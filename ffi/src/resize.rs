@@ -73,8 +73,10 @@ pub unsafe extern "C" fn shmkit_region_capacity(region: *const RegionHandle) -> 
 /// `region` is null or a handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmkit_region_len_word(region: *const RegionHandle) -> *const u64 {
-    // SAFETY: the caller's promise.
-    answer(null(), || {
-        unsafe { region.as_ref() }.map(|handle| std::ptr::from_ref(handle.region.len_word()).cast())
-    })
+    let word = || {
+        // SAFETY: the caller's promise.
+        let handle = unsafe { region.as_ref() }?;
+        Some(std::ptr::from_ref(handle.region.len_word()).cast())
+    };
+    answer(null(), word)
 }
