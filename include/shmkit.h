@@ -38,8 +38,8 @@
 
 // Initial values: the defaults, and the size that lets the structs grow.
 #define SHMKIT_ERROR_INIT { sizeof(shmkit_error_t), SHMKIT_OK, 0, "", "", "" }
-#define SHMKIT_REGION_OPTIONS_INIT { sizeof(shmkit_region_options_t), 0, 0, 0, 0, 0 }
-#define SHMKIT_MAP_OPTIONS_INIT { sizeof(shmkit_map_options_t), 0, SHMKIT_PROTECTION_READ, 0, 0, 0, 0 }
+#define SHMKIT_REGION_OPTIONS_INIT { sizeof(shmkit_region_options_t), 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_MAP_OPTIONS_INIT { sizeof(shmkit_map_options_t), 0, SHMKIT_PROTECTION_READ, 0, 0, 0, 0, 0 }
 #define SHMKIT_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_semaphore_options_t), 0, 0, SHMKIT_SEMAPHORE_KIND_SIGNALLING, 0 }
 #define SHMKIT_SEGMENT_OPTIONS_INIT { sizeof(shmkit_segment_options_t), 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_sysv_semaphore_options_t), 0, 0, 0, 0 }
@@ -241,6 +241,9 @@
 
 // Keep each page in memory from when it is first touched.
 #define SHMKIT_MAP_LOCK_ON_FAULT (1 << 9)
+
+// A file that is cut while it is mapped kills who touches what is missing: see shmkit_mapping_check.
+#define SHMKIT_MAP_NO_FAULT_GUARD (1 << 10)
 
 // Of a page: in memory, whoever brought it there; an access needs no disk.
 #define SHMKIT_PAGE_RESIDENT (1 << 0)
@@ -932,6 +935,8 @@ typedef struct {
     uint64_t offset;
     // Number of bytes to map, with SHMKIT_MAP_LEN.
     uint64_t len;
+    // Bytes of address space to keep for it, so that shmkit_mapping_resize can make it as long as that. 0: `len`.
+    uint64_t reserve;
 } shmkit_map_options_t;
 
 // Numbers of pages that have a flag.
@@ -996,6 +1001,8 @@ typedef struct {
     uint32_t attachments;
     // Bytes for named objects in a new region, rounded up to whole pages. 0: SHMKIT_DEFAULT_ARENA_LEN.
     uint64_t arena_len;
+    // The most user bytes that shmkit_region_resize can give a new region later. 0: as many as it has at first.
+    uint64_t capacity;
 } shmkit_region_options_t;
 
 // How to make or open a segment. NULL in its place, SHMKIT_SEGMENT_OPTIONS_INIT, and all zeros but the size mean the same:
@@ -1480,6 +1487,45 @@ shmkit_status_t shmkit_event_close(const shmkit_event_t *event,
 
 // Closes the event if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more.
 void shmkit_event_free(shmkit_event_t *event);
+
+// Turns the fault guard off (`false`) or on again for everything that this process maps from now on. Without it, a file that
+// is cut while it is mapped kills who touches what is missing (SIGBUS). For programs that must be the only ones to handle
+// that signal. Any thread may call it.
+void shmkit_set_fault_guard(bool enabled);
+
+// Whether the bytes still are the file's.
+//
+// A file can be cut while it is mapped, and a file system can be full when a hole in a file is first touched. Touching such a
+// page would kill the process (SIGBUS); under the fault guard it reads as zeros, what is stored there is lost, and from then
+// on this and every other call of the mapping that can fail does: close it, and map the file again. System calls that are
+// given such bytes fail with EFAULT.
+//
+// A handler for SIGBUS that the program installs itself, before or after, gets every signal that is not about a guarded
+// mapping. One that is installed after the mapping was made must pass on what it does not know, until this function or
+// another mapping has put the guard in front of it again.
+//
+// Fails with MAPPING_TRUNCATED (also when nobody has touched the missing pages yet), NO_SPACE, IO, CLOSED.
+shmkit_status_t shmkit_mapping_check(const shmkit_mapping_t *mapping,
+                                     shmkit_error_t *error);
+
+// Whether the fault guard watches this mapping; false for NULL, for memory without a file, and with
+// SHMKIT_MAP_NO_FAULT_GUARD.
+bool shmkit_mapping_is_guarded(const shmkit_mapping_t *mapping);
+
+// A word that is 0 while all is well, and another number as soon as a page of the mapping was replaced: for programs that
+// copy bytes themselves, to look at after the copy (an atomic load). NULL without the guard. The word stays readable for ever,
+// and means this mapping until shmkit_mapping_free.
+const uint32_t *shmkit_mapping_damage_word(const shmkit_mapping_t *mapping);
+
+// As shmkit_mapping_check, for a region: once its file has lost pages, everything but closing fails, for the region and for
+// the objects in it, and no lock is taken. Other processes find out for themselves.
+//
+// Fails with MAPPING_TRUNCATED, CLOSED.
+shmkit_status_t shmkit_region_check(const shmkit_region_t *region,
+                                    shmkit_error_t *error);
+
+// As shmkit_mapping_damage_word, for a region. It means this region until the process has freed its last handle on it.
+const uint32_t *shmkit_region_damage_word(const shmkit_region_t *region);
 
 // Takes the guard, waiting as long as it takes. The process owns it: any of its threads may give it back.
 //
@@ -2209,6 +2255,37 @@ shmkit_status_t shmkit_region_flush(const shmkit_region_t *region,
                                     size_t len,
                                     uint32_t flags,
                                     shmkit_error_t *error);
+
+// Makes the mapping `len` bytes long, in place: it never moves, and views keep their addresses and lengths. The `reserve` of
+// the options says how long it can become. A file becomes longer if the mapping was made with SHMKIT_MAP_CREATE or
+// SHMKIT_MAP_GROW, and never shorter.
+//
+// Fails with INVALID_LENGTH (0), LIMIT_EXCEEDED (more than was reserved), OUT_OF_RANGE (the file ends before it), NO_SPACE, BUSY
+// (shrinking, while a view lives), CLOSED, and as shmkit_mapping_check does.
+shmkit_status_t shmkit_mapping_resize(const shmkit_mapping_t *mapping,
+                                      uint64_t len,
+                                      shmkit_error_t *error);
+
+// The most bytes that shmkit_mapping_resize can make of it; 0 for NULL.
+size_t shmkit_mapping_capacity(const shmkit_mapping_t *mapping);
+
+// Gives the region `len` user bytes, for all processes: they see it at their next use of shmkit_region_len or of the bytes.
+// New bytes are zeros, backed by storage. Nothing moves: views keep their addresses and lengths, and bytes that were taken
+// away read as zeros. The guard is not taken.
+//
+// Fails with INVALID_LENGTH (0), LIMIT_EXCEEDED (more than the capacity), NO_SPACE, BUSY (shrinking, while a view of this
+// handle lives), TIMEOUT (another process resizes for a minute), READ_ONLY, CLOSED.
+shmkit_status_t shmkit_region_resize(const shmkit_region_t *region,
+                                     uint64_t len,
+                                     shmkit_error_t *error);
+
+// The most user bytes that the region can have: `capacity` of the options that it was created with. 0 for NULL.
+size_t shmkit_region_capacity(const shmkit_region_t *region);
+
+// The word with the number of user bytes, for programs that keep that number themselves: while it has not changed (an atomic
+// load), neither has shmkit_region_len. The number in it is not to be trusted. NULL for NULL. After a close it is 0, and after
+// shmkit_region_free it is no more.
+const uint64_t *shmkit_region_len_word(const shmkit_region_t *region);
 
 // Opens the reader–writer lock of this name, creating it when it is missing. It takes 64 bytes of the room for named
 // objects for each process that the region allows.
