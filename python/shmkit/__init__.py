@@ -14,6 +14,9 @@ owner when one died::
 - :class:`Mutex`, :class:`RwLock`, :class:`Semaphore`, :class:`Condvar`, :class:`Event`, :class:`Barrier`,
   :class:`Atomic`: named objects of a region, found or created by ``region.mutex("name")`` and its like.
 - :class:`Mapping`: one mapped range of a file, or of memory without a file.
+- :class:`Segment`: what is mapped, and how it travels: sealed memory, descriptors over sockets.
+- :class:`SysvSegment`, :class:`SysvSemaphore`: System V shared memory, for programs that use it already.
+- :class:`CodeMemory`: machine code that is written, sealed, and then called.
 - :func:`list_regions`, :meth:`Region.status`: what there is, and what goes on in it; ``python -m shmkit`` shows both.
 - :meth:`Mapping.check`, :meth:`Region.check`: whether a file was cut while it was mapped; :func:`set_fault_guard`.
 - :class:`Error`: the base of all exceptions, which are also the builtin ones that fit.
@@ -22,7 +25,7 @@ owner when one died::
 the names of their builtin bases.
 """
 
-from ._enums import Advice, Protection, Sharing
+from ._enums import Advice, Protection, Seal, Sharing
 from ._errors import (
     AlreadyExistsError,
     BadMagicError,
@@ -66,6 +69,7 @@ from ._errors import (
 from ._native import (
     Atomic,
     Barrier,
+    CodeMemory,
     Condvar,
     Event,
     Guard,
@@ -73,12 +77,23 @@ from ._native import (
     Mutex,
     Region,
     RwLock,
+    Segment,
     Semaphore,
+    SysvSegment,
+    SysvSemaphore,
     __version__,
     list_regions,
     set_fault_guard,
 )
-from ._status import AttachmentStatus, Holder, ObjectStatus, RegionStatus, Share
+from ._status import (
+    AttachmentStatus,
+    Holder,
+    ObjectStatus,
+    RegionStatus,
+    Share,
+    SysvSegmentStatus,
+    SysvSemaphoreStatus,
+)
 
 for _class in list(vars().values()):
     if isinstance(_class, type):
@@ -95,6 +110,7 @@ __all__ = [
     "BrokenError",
     "BusyError",
     "ClosedError",
+    "CodeMemory",
     "Condvar",
     "CorruptedError",
     "Error",
@@ -129,11 +145,17 @@ __all__ = [
     "RegionStatus",
     "ReplacedError",
     "RwLock",
+    "Seal",
+    "Segment",
     "Semaphore",
     "Share",
     "Sharing",
     "SizeMismatchError",
     "StaleHandleError",
+    "SysvSegment",
+    "SysvSegmentStatus",
+    "SysvSemaphore",
+    "SysvSemaphoreStatus",
     "TooManyAttachmentsError",
     "TruncatedError",
     "UnsupportedError",

@@ -36,3 +36,20 @@ class Advice(StrEnum):
     """The range will be needed soon: start reading it."""
     DONT_NEED = "dont_need"
     """The range will not be needed soon: pages may go, and private changes to them are lost. Whole pages only."""
+
+
+class Seal(StrEnum):
+    """What nobody may do to a memfd any more. A seal is never broken."""
+
+    SEAL = "seal"
+    """No more seals can be added."""
+    SHRINK = "shrink"
+    """It never becomes shorter: a mapping of it can be touched without a check."""
+    GROW = "grow"
+    """It never becomes longer."""
+    WRITE = "write"
+    """Its bytes never change."""
+    FUTURE_WRITE = "future_write"
+    """Its bytes change only through the writable mappings that exist already."""
+    EXEC = "exec"
+    """Its permission to be executed never changes. The kernel sets it on what cannot be executed."""

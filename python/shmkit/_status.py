@@ -88,3 +88,32 @@ class RegionStatus(TypedDict):
     attachments: list[AttachmentStatus]
     #: The guard, and then the named objects.
     objects: list[ObjectStatus]
+
+
+class SysvSegmentStatus(TypedDict):
+    """What the kernel knows of a System V segment."""
+
+    #: None when it has none, also once it was removed.
+    key: int | None
+    len: int
+    #: How many mappings there are, in all processes.
+    attached: int
+    mode: int
+    owner: int
+    group: int
+    creator_pid: int
+    #: Who attached or detached last; 0 for nobody yet.
+    last_pid: int
+    #: It goes with its last mapping.
+    removed: bool
+
+
+class SysvSemaphoreStatus(TypedDict):
+    """What the kernel knows of a System V semaphore."""
+
+    value: int
+    waiting: int
+    waiting_for_zero: int
+    #: Process of the last operation; 0 for none yet.
+    last_pid: int
+    mode: int

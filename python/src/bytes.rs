@@ -235,16 +235,21 @@ pub fn set_item<B: Bytes>(bytes: &B, key: &Bound<'_, PyAny>, value: &Bound<'_, P
         return copy_in(bytes, part.start as usize, Some(part.slicelength), value);
     }
     // Copied first: the value may be a view of the bytes that are about to change.
-    let data = with_contiguous(value, |source, len| {
-        // SAFETY: `source` has `len` bytes, which the buffer that Python holds for us keeps.
-        unsafe { PyBytes::from_ptr(value.py(), source, len) }
-    })?;
+    let data = copy_of(value)?;
     let data = data.as_bytes();
     expect_len(data.len(), part.slicelength, place)?;
     for (at, byte) in positions(part.start, part.step).zip(data.chunks(1)) {
         bytes.write_at(at, byte)?;
     }
     Ok(())
+}
+
+/// A copy of an object's contiguous bytes, which nobody changes.
+pub fn copy_of<'py>(value: &Bound<'py, PyAny>) -> Result<Bound<'py, PyBytes>> {
+    with_contiguous(value, |source, len| {
+        // SAFETY: `source` has `len` bytes, which the buffer that Python holds for us keeps.
+        unsafe { PyBytes::from_ptr(value.py(), source, len) }
+    })
 }
 
 /// The bytes that a slice with a step names.

@@ -12,6 +12,7 @@ mod arguments;
 mod atomic;
 mod barrier;
 mod bytes;
+mod code;
 mod condvar;
 mod error;
 mod event;
@@ -22,8 +23,10 @@ mod mutex;
 mod object;
 mod region;
 mod rwlock;
+mod segment;
 mod semaphore;
 mod status;
+mod sysv;
 mod view;
 mod waiting;
 
@@ -39,6 +42,8 @@ mod _native {
     #[pymodule_export]
     use super::barrier::Barrier;
     #[pymodule_export]
+    use super::code::CodeMemory;
+    #[pymodule_export]
     use super::condvar::Condvar;
     #[pymodule_export]
     use super::event::Event;
@@ -49,13 +54,18 @@ mod _native {
     #[pymodule_export]
     use super::mutex::Mutex;
     #[pymodule_export]
-    use super::region::{_reopen, Region};
+    use super::region::{_region_from_fd, _reopen, Region};
     #[pymodule_export]
     use super::rwlock::RwLock;
+    #[pymodule_export]
+    use super::segment::Segment;
     #[pymodule_export]
     use super::semaphore::Semaphore;
     #[pymodule_export]
     use super::status::{_main, list_regions};
+
+    #[pymodule_export]
+    use super::sysv::{SysvSegment, SysvSemaphore};
 
     /// Turns the fault guard off, or on again, for everything that this process maps from now on: see `Mapping.check`.
     #[pyfunction]

@@ -28,6 +28,10 @@ pub struct Mapping {
 }
 
 impl Mapping {
+    pub fn new(core: shmkit::Mapping) -> Mapping {
+        Mapping { core: Arc::new(core) }
+    }
+
     fn source(&self) -> Source {
         Source::Mapping(Arc::clone(&self.core))
     }
@@ -81,7 +85,7 @@ impl Mapping {
             .populate(populate)
             .mode(mode);
         let core = py.detach(|| options.map_path(&path))?;
-        Ok(Mapping { core: Arc::new(core) })
+        Ok(Mapping::new(core))
     }
 
     /// Maps a file that is open: a descriptor, or an object with `fileno()`, which may be closed afterwards.
@@ -120,7 +124,7 @@ impl Mapping {
         // map another file or report EBADF: no memory is at stake.
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };
         let core = py.detach(|| options.map_file(fd))?;
-        Ok(Mapping { core: Arc::new(core) })
+        Ok(Mapping::new(core))
     }
 
     /// Maps `len` zeroed bytes that no file backs, for reading and writing: shared with children that are forked later,
@@ -146,7 +150,7 @@ impl Mapping {
             .reserve(reserved(reserve, place)?)
             .populate(populate);
         let core = py.detach(|| options.map_anonymous())?;
-        Ok(Mapping { core: Arc::new(core) })
+        Ok(Mapping::new(core))
     }
 
     /// Lets the file go; repeating it does nothing. Raises BusyError, also a BufferError, while a memoryview or array
@@ -396,7 +400,8 @@ fn reserved(reserve: Option<&Bound<'_, PyAny>>, place: Place<'_>) -> Result<usiz
     reserve.map_or(Ok(0), |reserve| arguments::natural(reserve, ErrorKind::InvalidLength, place))
 }
 
-fn file_options(
+/// The options that every mapping of a file has.
+pub fn file_options(
     len: Option<&Bound<'_, PyAny>>,
     offset: Option<&Bound<'_, PyAny>>,
     protection: &str,

@@ -111,6 +111,10 @@ impl<T: Object> Named<T> {
         options: Bound<'py, PyDict>,
     ) -> Result<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         self.expect_open("pickle object")?;
+        if self.origin.location == Location::Unnamed {
+            let error = Error::new(ErrorKind::Unsupported, "pickle object", self.label());
+            return Err(error.with_detail("its region has no name: pickle the region").into());
+        }
         let reopen = py.import(intern!(py, "shmkit._pickle"))?.getattr(intern!(py, "reopen"))?;
         let id = PyBytes::new(py, &self.origin.id);
         let arguments = (self.origin.location(py)?, id, method, self.core.name(), options);

@@ -1,7 +1,8 @@
 //! `shmkit.Region`.
 
 use std::ffi::c_int;
-use std::sync::Arc;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -18,9 +19,10 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::guard::Guard;
 use crate::lock::Lock;
-use crate::mutex::Mutex;
+use crate::mutex::Mutex as SharedMutex;
 use crate::object::{Origin, name_of};
 use crate::rwlock::RwLock;
+use crate::segment;
 use crate::semaphore::Semaphore;
 use crate::status;
 use crate::view::{self, Source};
@@ -38,6 +40,8 @@ pub struct Region {
     core: Arc<shmkit::Region>,
     origin: Arc<Origin>,
     guard: PyOnceLock<Py<Guard>>,
+    /// What `fileno` answered: open until the handle closes, because a child that is started gets it later.
+    fd: Mutex<Option<OwnedFd>>,
 }
 
 impl Region {
@@ -49,7 +53,7 @@ impl Region {
     ) -> Result<Region> {
         let core = py.detach(|| open(location))?;
         let origin = Arc::new(Origin::new(&core));
-        Ok(Region { core: Arc::new(core), origin, guard: PyOnceLock::new() })
+        Ok(Region { core: Arc::new(core), origin, guard: PyOnceLock::new(), fd: Mutex::new(None) })
     }
 
     fn source(&self) -> Source {
@@ -124,6 +128,45 @@ impl Region {
         Region::make(py, location, |location| options.open_or_create(location, len))
     }
 
+    /// Creates a region without a name: only its descriptor leads to it. It goes with the last who has it open.
+    ///
+    /// A forked child keeps it; others get it by pickling (to a child that is being started), or by `fileno()`
+    /// and `from_fd`. Raises InvalidLengthError, InvalidArgumentError, NoSpaceError.
+    #[staticmethod]
+    #[pyo3(signature = (
+        len, *, attachments=layout::DEFAULT_SLOT_COUNT, arena_len=layout::DEFAULT_ARENA_LEN
+    ))]
+    fn create_unnamed(
+        py: Python<'_>,
+        len: &Bound<'_, PyAny>,
+        attachments: u32,
+        arena_len: u64,
+    ) -> Result<Region> {
+        let place = Place { operation: "create region", object: "" };
+        let len = arguments::natural(len, ErrorKind::InvalidLength, place)? as u64;
+        let options = options(0o600, None, attachments, arena_len);
+        Region::make(py, Location::Unnamed, |_| options.create_unnamed(len))
+    }
+
+    /// Opens the region behind a descriptor, or an object with `fileno()`, which may be closed afterwards: an inherited or
+    /// received one. Raises WrongKindError, and what `open` raises.
+    #[staticmethod]
+    fn from_fd(py: Python<'_>, fd: &Bound<'_, PyAny>) -> Result<Region> {
+        let fd = arguments::descriptor(fd, Place { operation: "open region", object: "" })?;
+        Region::make(py, Location::Unnamed, |_| shmkit::Region::from_fd(segment::borrow(fd)))
+    }
+
+    /// A descriptor of the region, which stays this handle's and is close-on-exec; other processes open what they inherit or
+    /// receive of it with `from_fd`. Raises ClosedError.
+    fn fileno(&self) -> Result<i32> {
+        let mut kept = self.fd.lock().unwrap_or_else(PoisonError::into_inner);
+        let fd = match kept.take() {
+            Some(fd) if !self.core.is_closed() => fd,
+            _ => self.core.try_clone_fd()?,
+        };
+        Ok(kept.insert(fd).as_raw_fd())
+    }
+
     /// Removes a region's name. Processes that have it open keep it; its memory goes with the last of them.
     ///
     /// Raises NotFoundError, InvalidNameError, PermissionDeniedError.
@@ -138,7 +181,9 @@ impl Region {
     /// Raises BusyError, also a BufferError, while a memoryview or array of it lives, a thread waits for its guard, or
     /// this process holds the guard and this handle is its last.
     fn close(&self) -> Result<()> {
-        Ok(self.core.close()?)
+        self.core.close()?;
+        self.fd.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(())
     }
 
     /// Raises when the file has lost pages that belong to the region.
@@ -196,9 +241,9 @@ impl Region {
     /// closed, and lives on in the region until `remove_object`.
     ///
     /// Raises WrongKindError, InvalidNameError, NoSpaceError (the arena is full), ReadOnlyError, ClosedError.
-    fn mutex(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> Result<Mutex> {
+    fn mutex(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> Result<SharedMutex> {
         let name = name_of(name);
-        Ok(Mutex::new(py.detach(|| self.core.mutex(&name))?, &self.origin))
+        Ok(SharedMutex::new(py.detach(|| self.core.mutex(&name))?, &self.origin))
     }
 
     /// The reader–writer lock of this name, created when it is missing. Raises as `mutex` does.
@@ -236,7 +281,7 @@ impl Region {
         &self,
         py: Python<'_>,
         name: &Bound<'_, PyString>,
-        mutex: Option<Py<Mutex>>,
+        mutex: Option<Py<SharedMutex>>,
     ) -> Result<Condvar> {
         let name = name_of(name);
         Ok(Condvar::new(py.detach(|| self.core.condvar(&name))?, &self.origin, mutex))
@@ -441,8 +486,8 @@ impl Region {
         traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let _ = (exc_value, traceback);
-        match self.core.close() {
-            Err(error) if exc_type.is_none() => Err(error.into()),
+        match self.close() {
+            Err(error) if exc_type.is_none() => Err(error),
             _ => Ok(()),
         }
     }
@@ -451,6 +496,12 @@ impl Region {
     fn __reduce__<'py>(&self, py: Python<'py>) -> Result<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         if self.core.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "pickle region", self.name()).into());
+        }
+        if self.origin.location == Location::Unnamed {
+            let module = py.import(intern!(py, "shmkit._pickle"))?;
+            let reduced = module.getattr(intern!(py, "reduce_descriptor"))?;
+            let reopen = py.import(intern!(py, "shmkit._native"))?.getattr(intern!(py, "_region_from_fd"))?;
+            return Ok(reduced.call1((reopen, self.fileno()?))?.extract()?);
         }
         let reopen = py.import(intern!(py, "shmkit._native"))?.getattr(intern!(py, "_reopen"))?;
         let arguments = (self.location(py)?, self.id(py), self.read_only()).into_pyobject(py)?;
@@ -483,6 +534,12 @@ pub fn _reopen(py: Python<'_>, location: &Bound<'_, PyAny>, id: [u8; 16], read_o
     let region = Region::open(py, location, read_only)?;
     region.core.expect_id(id)?;
     Ok(region)
+}
+
+/// Opens a region without a name that was pickled.
+#[pyfunction]
+pub fn _region_from_fd(py: Python<'_>, fd: &Bound<'_, PyAny>) -> Result<Region> {
+    Region::from_fd(py, fd)
 }
 
 fn location_and_len(
