@@ -55,6 +55,13 @@ type child struct {
 func startChild(t *testing.T, task, argument string) *child {
 	t.Helper()
 	c := &child{command: exec.Command(os.Args[0], argument)}
+	c.start(t, task)
+	return c
+}
+
+// start starts a child whose command was made already.
+func (c *child) start(t *testing.T, task string) {
+	t.Helper()
 	c.command.Env = append(os.Environ(), childVariable+"="+task)
 	c.command.Stderr = os.Stderr
 	input, err := c.command.StdinPipe()
@@ -70,7 +77,6 @@ func startChild(t *testing.T, task, argument string) *child {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.kill)
-	return c
 }
 
 // line waits for the child's next line.

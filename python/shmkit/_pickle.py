@@ -29,7 +29,7 @@ def from_descriptor(open: Any, duplicate: Any) -> Any:
     """Opens what came as a descriptor."""
     fd = duplicate.detach()
     try:
-        return open.from_fd(fd) if isinstance(open, type) else open(fd)
+        return open(fd)
     finally:
         os.close(fd)
 

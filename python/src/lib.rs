@@ -54,7 +54,7 @@ mod _native {
     #[pymodule_export]
     use super::mutex::Mutex;
     #[pymodule_export]
-    use super::region::{_region_from_fd, _reopen, Region};
+    use super::region::{_reopen, Region};
     #[pymodule_export]
     use super::rwlock::RwLock;
     #[pymodule_export]

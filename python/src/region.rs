@@ -500,8 +500,8 @@ impl Region {
         if self.origin.location == Location::Unnamed {
             let module = py.import(intern!(py, "shmkit._pickle"))?;
             let reduced = module.getattr(intern!(py, "reduce_descriptor"))?;
-            let reopen = py.import(intern!(py, "shmkit._native"))?.getattr(intern!(py, "_region_from_fd"))?;
-            return Ok(reduced.call1((reopen, self.fileno()?))?.extract()?);
+            let from_fd = py.get_type::<Region>().getattr(intern!(py, "from_fd"))?;
+            return Ok(reduced.call1((from_fd, self.fileno()?))?.extract()?);
         }
         let reopen = py.import(intern!(py, "shmkit._native"))?.getattr(intern!(py, "_reopen"))?;
         let arguments = (self.location(py)?, self.id(py), self.read_only()).into_pyobject(py)?;
@@ -534,12 +534,6 @@ pub fn _reopen(py: Python<'_>, location: &Bound<'_, PyAny>, id: [u8; 16], read_o
     let region = Region::open(py, location, read_only)?;
     region.core.expect_id(id)?;
     Ok(region)
-}
-
-/// Opens a region without a name that was pickled.
-#[pyfunction]
-pub fn _region_from_fd(py: Python<'_>, fd: &Bound<'_, PyAny>) -> Result<Region> {
-    Region::from_fd(py, fd)
 }
 
 fn location_and_len(

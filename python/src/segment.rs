@@ -260,7 +260,8 @@ impl Segment {
         let module = py.import(intern!(py, "shmkit._pickle"))?;
         let location = match &this.location {
             Location::Unnamed => {
-                let arguments = (slf.get_type(), this.fileno()?);
+                let from_fd = slf.get_type().getattr(intern!(py, "from_fd"))?;
+                let arguments = (from_fd, this.fileno()?);
                 return Ok(module.getattr(intern!(py, "reduce_descriptor"))?.call1(arguments)?.extract()?);
             }
             Location::Path(path) => path.into_pyobject(py)?.into_any(),
