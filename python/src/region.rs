@@ -144,7 +144,7 @@ impl Region {
     ) -> Result<Region> {
         let place = Place { operation: "create region", object: "" };
         let len = arguments::natural(len, ErrorKind::InvalidLength, place)? as u64;
-        let options = options(0o600, None, attachments, arena_len);
+        let options = options(0o600, None, attachments, arena_len, None);
         Region::make(py, Location::Unnamed, |_| options.create_unnamed(len))
     }
 
