@@ -73,23 +73,28 @@ pub(crate) enum Stop {
     Damaged,
 }
 
-/// A wait in progress: sleeps of 1 ms, doubling to 16, each cut to the deadline.
+/// A wait in progress: sleeps of 4 ms, and in the long run of 16, each cut to the deadline.
 ///
 /// A sleep that runs out is the moment to ask whether whoever we wait for still lives, so its length bounds how long a
-/// death (or a wake-up that died with a killed waiter) goes unnoticed; doubling keeps a long wait cheap.
+/// death (or a wake-up that died with a killed waiter) goes unnoticed. What the asking costs is the sleep's end, tens of
+/// microseconds on a virtual machine, so who has waited long asks less often: after a 64th of the wait so far.
+///
+/// Shorter than 4 ms it never is: a timer that ends before the next tick of a busy processor, which comes each 4 ms on
+/// most systems, has the clock set for it and set back after it, and doubles the cost of a round trip.
 pub(crate) struct Sleeper<'a> {
     wait: &'a Wait,
-    slice: Duration,
     /// When the first sleep began.
     since_ns: Option<u64>,
 }
 
 impl<'a> Sleeper<'a> {
-    const FIRST: Duration = Duration::from_millis(1);
-    const LAST: Duration = Duration::from_millis(16);
+    const SHORTEST_NS: u64 = 4_000_000;
+    const LONGEST_NS: u64 = Self::LONGEST.as_nanos() as u64;
+    const LONGEST: Duration = Duration::from_millis(16);
+    const PART_OF_WAIT: u64 = 64;
 
     pub fn new(wait: &'a Wait) -> Sleeper<'a> {
-        Sleeper { wait, slice: Self::FIRST, since_ns: None }
+        Sleeper { wait, since_ns: None }
     }
 
     /// Whether nothing was slept yet.
@@ -102,15 +107,16 @@ impl<'a> Sleeper<'a> {
     /// The deadline is looked at here, before the sleep and after the caller made itself known as a sleeper, so that a
     /// caller that gives up always has something to pass on or to take back.
     pub fn sleep(&mut self, party: &impl Party, word: &AtomicU32, expected: u32) -> Result<bool, Stop> {
-        let at_most = match self.wait.deadline_ns {
-            u64::MAX => self.slice,
-            deadline => match deadline.saturating_sub(party.now_ns()) {
-                0 => return Err(Stop::Timeout),
-                left => self.slice.min(Duration::from_nanos(left)),
-            },
-        };
-        let since_ns = *self.since_ns.get_or_insert_with(|| party.now_ns());
-        let slept = party.sleep(word, expected, at_most, since_ns);
+        let now_ns = party.now_ns();
+        let since_ns = *self.since_ns.get_or_insert(now_ns);
+        let waited_ns = now_ns.saturating_sub(since_ns);
+        let slice_ns = (waited_ns / Self::PART_OF_WAIT).clamp(Self::SHORTEST_NS, Self::LONGEST_NS);
+        // The deadline of a wait without one is further away than any slice.
+        let at_most_ns = slice_ns.min(self.wait.deadline_ns.saturating_sub(now_ns));
+        if at_most_ns == 0 {
+            return Err(Stop::Timeout);
+        }
+        let slept = party.sleep(word, expected, Duration::from_nanos(at_most_ns), since_ns);
         if !matches!(slept, Slept::Woken | Slept::Damaged)
             && self.wait.unless.is_some_and(|(stop, context)| stop(context))
         {
@@ -119,10 +125,7 @@ impl<'a> Sleeper<'a> {
         match slept {
             Slept::Damaged => Err(Stop::Damaged),
             Slept::Interrupted if self.wait.interruptible => Err(Stop::Interrupted),
-            Slept::TimedOut => {
-                self.slice = (self.slice * 2).min(Self::LAST);
-                Ok(true)
-            }
+            Slept::TimedOut => Ok(true),
             Slept::Woken | Slept::Interrupted => Ok(false),
         }
     }
@@ -155,7 +158,7 @@ pub(crate) fn in_kernel<T>(
         };
         // Who wants to be asked is asked as often as by the other waits.
         let at_most = match wait.unless {
-            Some(_) => Some(left.map_or(Sleeper::LAST, |left| left.min(Sleeper::LAST))),
+            Some(_) => Some(left.map_or(Sleeper::LONGEST, |left| left.min(Sleeper::LONGEST))),
             None => left,
         };
         let interrupted = match attempt(at_most) {
@@ -176,14 +179,20 @@ pub(crate) fn in_kernel<T>(
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::atomic::Ordering::Relaxed;
 
-    /// Its sleeps end as the word that they sleep on says.
-    struct Scripted;
+    /// Its sleeps end as the word that they sleep on says, after all of their time; the clock stands still otherwise.
+    #[derive(Default)]
+    struct Scripted {
+        now_ns: Cell<u64>,
+    }
 
     impl Party for Scripted {
-        fn sleep(&self, word: &AtomicU32, _: u32, _: Duration, _: u64) -> Slept {
+        fn sleep(&self, word: &AtomicU32, _: u32, at_most: Duration, _: u64) -> Slept {
+            self.now_ns.set(self.now_ns.get() + at_most.as_nanos() as u64);
             [Slept::Woken, Slept::TimedOut, Slept::Interrupted, Slept::Damaged][word.load(Relaxed) as usize]
         }
         fn is_dead(&self, _: u32) -> bool {
@@ -196,11 +205,34 @@ mod tests {
             0
         }
         fn now_ns(&self) -> u64 {
-            0
+            self.now_ns.get()
         }
         fn wake(&self, _: &AtomicU32, _: i32) -> usize {
             0
         }
+    }
+
+    #[test]
+    fn slices_grow_with_the_wait_and_end_with_it() {
+        let (party, word) = (Scripted::default(), AtomicU32::new(1));
+        let (forever, limited) = (Wait::forever(), Wait { deadline_ns: 10_000_000, ..Wait::FOREVER });
+        let slice = |sleeper: &mut Sleeper<'_>| {
+            let before = party.now_ns();
+            sleeper.sleep(&party, &word, 1).map(|_| party.now_ns() - before)
+        };
+        let mut sleeper = Sleeper::new(&limited);
+        let slices: Vec<_> = (0..4).map(|_| slice(&mut sleeper)).collect();
+        assert_eq!(slices, [Ok(4_000_000), Ok(4_000_000), Ok(2_000_000), Err(Stop::Timeout)]);
+
+        let mut sleeper = Sleeper::new(&forever);
+        let mut slice_ns = 4_000_000;
+        while party.now_ns() < 2_000_000_000 {
+            let next_ns = slice(&mut sleeper).unwrap();
+            assert!((slice_ns..=16_000_000).contains(&next_ns), "{next_ns} after {slice_ns}");
+            assert!(next_ns == 4_000_000 || next_ns <= party.now_ns() / 60);
+            slice_ns = next_ns;
+        }
+        assert_eq!(slice_ns, 16_000_000);
     }
 
     #[test]
@@ -225,12 +257,14 @@ mod tests {
             Ok((turns == 2).then_some(()))
         })
         .unwrap();
-        assert_eq!(limits, [Some(Sleeper::LAST); 2]);
+        assert_eq!(limits, [Some(Sleeper::LONGEST); 2]);
     }
 
     #[test]
     fn a_waiter_that_is_told_to_stop_stops_unless_it_was_woken() {
-        let sleep = |slept, wait: &Wait| Sleeper::new(wait).sleep(&Scripted, &AtomicU32::new(slept), slept);
+        let sleep = |slept, wait: &Wait| {
+            Sleeper::new(wait).sleep(&Scripted::default(), &AtomicU32::new(slept), slept)
+        };
         let told = |answer| Wait::forever().unless(|context| context == 7, answer);
         assert_eq!(sleep(0, &told(7)), Ok(false), "what it waited for may be there");
         assert_eq!(sleep(1, &told(7)), Err(Stop::Interrupted));
