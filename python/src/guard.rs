@@ -47,17 +47,23 @@ impl Guard {
     #[inline]
     fn take(&self, py: Python<'_>, blocking: bool, timeout: Option<Duration>) -> Result<bool> {
         match self.lock.take(py, blocking, timeout)? {
-            Some(Acquired::Clean) => {
-                self.owner_died.store(false, Relaxed);
+            Some(Acquired::OwnerDied) if !self.recover => Err(self.lock.refuse()),
+            Some(acquired) => {
+                self.was_taken(acquired);
                 Ok(true)
             }
-            Some(Acquired::OwnerDied) if self.recover => {
-                self.owner_died.store(true, Relaxed);
-                Ok(true)
-            }
-            Some(Acquired::OwnerDied) => Err(self.lock.refuse()),
             None => Ok(false),
         }
+    }
+
+    pub fn as_lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// Notes what whoever holds the lock now was told.
+    #[inline]
+    pub fn was_taken(&self, acquired: Acquired) {
+        self.owner_died.store(acquired == Acquired::OwnerDied, Relaxed);
     }
 }
 

@@ -21,6 +21,7 @@ mod lock;
 mod mapping;
 mod mutex;
 mod object;
+mod quick;
 mod region;
 mod rwlock;
 mod segment;
@@ -82,6 +83,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::error::load_classes(module.py())?;
+        super::quick::install(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -99,8 +99,18 @@ impl Lock {
         }
     }
 
+    /// Whether it is worth trying: nobody has it who would have to be asked whether they live.
     #[inline]
-    fn try_acquire(&self) -> shmkit::Result<Option<Acquired>> {
+    pub fn seems_free(&self) -> bool {
+        match self {
+            Lock::Region(region) => !region.is_locked(),
+            Lock::Mutex(mutex) => !mutex.core.is_locked(),
+            Lock::Read(rwlock) | Lock::Write(rwlock) => !rwlock.core.is_write_locked(),
+        }
+    }
+
+    #[inline]
+    pub fn try_acquire(&self) -> shmkit::Result<Option<Acquired>> {
         match self {
             Lock::Region(region) => region.try_acquire(),
             Lock::Mutex(mutex) => mutex.core.try_acquire(),

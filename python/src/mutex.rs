@@ -38,6 +38,12 @@ impl Mutex {
     pub fn as_lock(&self) -> &Lock {
         &self.lock
     }
+
+    /// The guard without options, once somebody asked for it.
+    #[inline]
+    pub fn made_guard(&self, py: Python<'_>) -> Option<&Py<Guard>> {
+        self.guard.get(py)
+    }
 }
 
 #[pymethods]

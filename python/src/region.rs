@@ -56,6 +56,12 @@ impl Region {
         Ok(Region { core: Arc::new(core), origin, guard: PyOnceLock::new(), fd: Mutex::new(None) })
     }
 
+    /// The guard without options, once somebody asked for it.
+    #[inline]
+    pub fn made_guard(&self, py: Python<'_>) -> Option<&Py<Guard>> {
+        self.guard.get(py)
+    }
+
     fn source(&self) -> Source {
         Source::Region(Arc::clone(&self.core))
     }

@@ -38,6 +38,14 @@ impl RwLock {
     }
 }
 
+impl RwLock {
+    /// The guard without options, once somebody asked for it.
+    #[inline]
+    pub fn made_guard(&self, py: Python<'_>, write: bool) -> Option<&Py<Guard>> {
+        if write { self.write_guard.get(py) } else { self.read_guard.get(py) }
+    }
+}
+
 /// The plain guard, made once, or one with options.
 fn guard(
     py: Python<'_>,

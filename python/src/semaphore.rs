@@ -42,6 +42,10 @@ impl Semaphore {
         Ok(Semaphore { object: Named::new(region.semaphore(name, options)?, origin), initial, max })
     }
 
+    pub fn core(&self) -> &shmkit::Semaphore {
+        &self.object.core
+    }
+
     #[inline]
     fn take(&self, py: Python<'_>, blocking: bool, timeout: Option<Duration>) -> Result<bool> {
         let core = &self.object.core;
