@@ -62,6 +62,7 @@ func newAtomic[T AtomicValue](r *Region, name string, kind C.uint32_t, initial T
 		return nil, err
 	}
 	a := &Atomic[T]{pointer: pointer, value: (*uint64)(value), signal: (*uint32)(signal)}
+	a.damage = r.damage
 	manage(a, &a.object, name, gateKey{word: a.signal}, func() { C.shmkit_atomic_free(pointer) })
 	return a, nil
 }
@@ -135,8 +136,9 @@ func (a *Atomic[T]) CompareExchange(current, new T) (old T, swapped bool) {
 //
 // Errors: [ErrTimeout] (ctx's deadline), [ErrInterrupted] (ctx was cancelled; it wraps ctx's cause), [ErrClosed].
 func (a *Atomic[T]) Wait(ctx context.Context, value T) error {
-	view := sharedWord{word: a.signal, value: a.value}
-	if a.isClosed() || !a.gate.watch(ctx, a.gone, view, func() bool { return a.Load() != value }) {
+	view := sharedWord{word: a.signal, value: a.value, damage: a.damage}
+	changed := func() bool { return a.Load() != value }
+	if a.isClosed() || !a.gate.watch(ctx, a.gone, view, changed) || isDamaged(a.damage) {
 		if err := a.refuseWait(value); err != nil {
 			return because(ctx, err)
 		}

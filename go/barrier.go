@@ -37,6 +37,7 @@ func (r *Region) Barrier(name string, parties int) (*Barrier, error) {
 		return nil, err
 	}
 	pointer := b.pointer
+	b.damage = r.damage
 	manage(b, &b.object, name, r.meetingPoint("barrier", name), func() { C.shmkit_barrier_free(pointer) })
 	return b, nil
 }

@@ -41,6 +41,7 @@ func (r *Region) Condvar(name string) (*Condvar, error) {
 		return nil, err
 	}
 	c.word = (*uint32)(word)
+	c.damage = r.damage
 	manage(c, &c.object, name, gateKey{word: c.word}, func() { C.shmkit_condvar_free(pointer) })
 	return c, nil
 }
@@ -75,7 +76,7 @@ func (c *Condvar) Wait(ctx context.Context, mutex *Mutex) error {
 	if err := mutex.Unlock(); err != nil {
 		return err
 	}
-	notified := c.gate.watch(ctx, c.gone, sharedWord{word: c.word, mutex: mutex}, func() bool {
+	notified := c.gate.watch(ctx, c.gone, sharedWord{word: c.word, mutex: mutex, damage: c.damage}, func() bool {
 		return atomic.LoadUint32(c.word)&^C.SHMKIT_WORD_WAITERS != watched || !told && mutex.toldOfDeath()
 	})
 	runtime.KeepAlive(mutex)
@@ -153,7 +154,7 @@ func (c *Condvar) native() *C.shmkit_condvar_t {
 func (c *Condvar) nobodyWaits() bool {
 	word := c.word
 	collectHere()
-	nobody := !c.closed.Load() && atomic.LoadUint32(word)&C.SHMKIT_WORD_WAITERS == 0
+	nobody := !c.closed.Load() && !isDamaged(c.damage) && atomic.LoadUint32(word)&C.SHMKIT_WORD_WAITERS == 0
 	runtime.KeepAlive(c)
 	return nobody
 }

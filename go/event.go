@@ -50,6 +50,7 @@ func (r *Region) Event(name string, reset EventReset) (*Event, error) {
 		return nil, err
 	}
 	e.word = (*uint32)(word)
+	e.damage = r.damage
 	manage(e, &e.object, name, gateKey{word: e.word}, func() { C.shmkit_event_free(pointer) })
 	return e, nil
 }
@@ -60,7 +61,7 @@ func (r *Region) Event(name string, reset EventReset) (*Event, error) {
 // Errors: [ErrClosed].
 func (e *Event) Set() error {
 	raceRelease(e.gate)
-	if !e.closed.Load() {
+	if !e.closed.Load() && !isDamaged(e.damage) {
 		word := e.word
 		collectHere()
 		seen := atomic.LoadUint32(word)
@@ -106,7 +107,7 @@ func (e *Event) IsSet() bool {
 // Errors: [ErrTimeout] (ctx's deadline), [ErrInterrupted] (ctx was cancelled; it wraps ctx's cause), [ErrClosed].
 func (e *Event) Wait(ctx context.Context) error {
 	since := atomic.LoadUint32(e.word)
-	if e.closed.Load() || !e.passes(since) {
+	if e.closed.Load() || !e.passes(since) || isDamaged(e.damage) {
 		return e.waitSlow(ctx, since)
 	}
 	raceAcquire(e.gate)
@@ -118,8 +119,10 @@ func (e *Event) waitSlow(ctx context.Context, since uint32) error {
 	switch {
 	case e.automatic: // whoever passes takes the flag, so all wait for the same
 		err = e.gate.wait(ctx, e.gone, e.within)
-	case e.closed.Load() || !e.gate.watch(ctx, e.gone, sharedWord{word: e.word}, func() bool { return e.passes(since) }):
+	case e.closed.Load() || !e.gate.watch(ctx, e.gone, sharedWord{word: e.word, damage: e.damage}, func() bool { return e.passes(since) }):
 		err = because(ctx, e.within(0))
+	case isDamaged(e.damage): // what it saw was a zero in place of the word
+		err = e.waitWithin(0)
 	}
 	if err == nil {
 		raceAcquire(e.gate)

@@ -18,14 +18,15 @@ import (
 // All methods may be called from any goroutine. What other processes and goroutines do to shared bytes meanwhile is
 // theirs to do: a copy may be torn, unless a lock keeps them away.
 //
-// A file that somebody cuts short while it is mapped stops the program that touches the missing pages.
+// A file that somebody cuts short while it is mapped does not stop the program: see [Mapping.Check].
 type Mapping struct {
 	handle *mappingHandle
-	data   []byte
 	object string
+	damage damageWord
 
 	// Held for reading while bytes are copied, for writing while pages change under them.
 	pages sync.RWMutex
+	data  []byte
 	// What all pages allow, or partly if they differ; the library knows which allow what.
 	protection Protection
 	closed     bool
@@ -84,6 +85,7 @@ func newMapping(pointer *C.shmkit_mapping_t, object string, protection Protectio
 		handle:     &mappingHandle{pointer: pointer},
 		data:       unsafe.Slice((*byte)(C.shmkit_mapping_data(pointer)), int(C.shmkit_mapping_len(pointer))),
 		object:     object,
+		damage:     (damageWord)(C.shmkit_mapping_damage_word(pointer)),
 		protection: protection,
 	}
 	runtime.AddCleanup(m, (*mappingHandle).release, m.handle)
@@ -106,14 +108,18 @@ func (m *Mapping) native() *C.shmkit_mapping_t {
 }
 
 // Len returns the number of bytes.
-func (m *Mapping) Len() int { return len(m.data) }
+func (m *Mapping) Len() int {
+	m.pages.RLock()
+	defer m.pages.RUnlock()
+	return len(m.data)
+}
 
 // Path returns the path that was mapped; empty for anonymous memory.
 func (m *Mapping) Path() string { return m.object }
 
 // String returns the path and length, for people.
 func (m *Mapping) String() string {
-	return fmt.Sprintf("shmkit.Mapping(%q, %d bytes)", m.object, len(m.data))
+	return fmt.Sprintf("shmkit.Mapping(%q, %d bytes)", m.object, m.Len())
 }
 
 // ReadAt copies bytes out, as io.ReaderAt says: fewer than len(p) bytes come with io.EOF. A concurrent writer may tear the
@@ -136,6 +142,9 @@ func (m *Mapping) ReadAt(p []byte, off int64) (int, error) {
 		collectHere()
 		copy(p, from)
 		runtime.KeepAlive(m)
+		if isDamaged(m.damage) {
+			return 0, m.readThroughLibrary(nil, 0)
+		}
 	}
 	if n < len(p) {
 		return n, io.EOF
@@ -148,7 +157,7 @@ func (m *Mapping) ReadAt(p []byte, off int64) (int, error) {
 //
 // Errors: [ErrOutOfRange], [ErrClosed], [ErrPermissionDenied].
 func (m *Mapping) ReadFullAt(p []byte, off int64) error {
-	if off > int64(len(m.data)-len(p)) {
+	if off > int64(m.Len()-len(p)) {
 		return m.readThroughLibrary(p, off)
 	}
 	_, err := m.ReadAt(p, off)
@@ -171,6 +180,9 @@ func (m *Mapping) WriteAt(p []byte, off int64) (int, error) {
 	collectHere()
 	n := copy(into, p)
 	runtime.KeepAlive(m)
+	if isDamaged(m.damage) {
+		return 0, m.readThroughLibrary(nil, 0)
+	}
 	return n, nil
 }
 
@@ -198,7 +210,7 @@ func (m *Mapping) writeThroughLibrary(p []byte, off int64) error {
 func (m *Mapping) Bytes() ([]byte, error) {
 	m.pages.RLock()
 	defer m.pages.RUnlock()
-	if m.closed {
+	if m.closed || isDamaged(m.damage) {
 		return nil, m.readThroughLibrary(nil, 0)
 	}
 	m.handle.exposed.Store(true)
@@ -239,7 +251,11 @@ func (m *Mapping) view(offset, length int, writable bool, fn func([]byte) error)
 		C.shmkit_mapping_unpin(m.native(), C.bool(writable), nil)
 		runtime.KeepAlive(m)
 	}()
-	return fn(unsafe.Slice((*byte)(start), length))
+	err := fn(unsafe.Slice((*byte)(start), length))
+	if err == nil && isDamaged(m.damage) {
+		return m.readThroughLibrary(nil, 0)
+	}
+	return err
 }
 
 // Flush carries changes of a shared file mapping to the file (msync(2)).

@@ -35,6 +35,7 @@ func (r *Region) Mutex(name string) (*Mutex, error) {
 		return nil, err
 	}
 	m.owner.word, m.owner.me, m.owner.calls = (*uint32)(word), (*uint32)(me), m
+	m.owner.damage = r.damage
 	manage(m, &m.owner.object, name, gateKey{word: m.owner.word}, func() { C.shmkit_mutex_free(pointer) })
 	return m, nil
 }

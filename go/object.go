@@ -17,6 +17,8 @@ type object struct {
 	name string
 	gate *gate
 	rest *remains
+	// Whether the region has lost pages.
+	damage damageWord
 
 	closed atomic.Bool
 	// Held by Close: while it decides, whoever sees closed waits for the decision.

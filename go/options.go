@@ -51,6 +51,13 @@ func WithArenaLen(length int) Option {
 	}
 }
 
+// WithCapacity sets the most user bytes that [Region.Resize] can give a new region later. Without it, or with 0, it is as
+// many as the region has at first. It costs address space in each process, and storage only for what the region has.
+// [OpenOrCreate] then takes a region of any length, if its capacity is this one.
+func WithCapacity(length int) Option {
+	return func(o *C.shmkit_region_options_t) { o.capacity = C.uint64_t(length) }
+}
+
 // ReadOnly opens a region for reading only: nothing in it changes, not even the list of who is attached, and its guard
 // cannot be taken.
 func ReadOnly() Option {
@@ -230,6 +237,16 @@ func WithLockedMemory(lock MemoryLock) MapOption {
 	}
 	return withMapFlag(C.SHMKIT_MAP_LOCK)
 }
+
+// WithReserve keeps as many bytes of address space, so that [Mapping.Resize] can make the mapping as long as that without
+// moving it. Without it, a mapping can only shrink, and grow back.
+func WithReserve(length int) MapOption {
+	return func(o *C.shmkit_map_options_t) { o.reserve = C.uint64_t(length) }
+}
+
+// WithoutFaultGuard lets a file that is cut while it is mapped stop the program that touches what is missing: see
+// [Mapping.Check].
+func WithoutFaultGuard() MapOption { return withMapFlag(C.SHMKIT_MAP_NO_FAULT_GUARD) }
 
 func withMapFlag(flag C.uint32_t) MapOption {
 	return func(o *C.shmkit_map_options_t) { o.flags |= flag }

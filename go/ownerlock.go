@@ -36,7 +36,7 @@ func (l *ownerLock) lock(ctx context.Context) error {
 	if me == 0 {
 		return l.lockSlow(ctx)
 	}
-	if l.closed.Load() {
+	if l.closed.Load() || isDamaged(l.damage) {
 		return l.keepIfOpen(me)
 	}
 	raceAcquire(l.gate)
@@ -45,7 +45,7 @@ func (l *ownerLock) lock(ctx context.Context) error {
 
 func (l *ownerLock) tryToLock() (bool, error) {
 	if me := l.takeFree(); me != 0 {
-		if l.closed.Load() {
+		if l.closed.Load() || isDamaged(l.damage) {
 			err := l.keepIfOpen(me)
 			return err == nil, err
 		}
@@ -85,9 +85,9 @@ func (l *ownerLock) takeFree() uint32 {
 
 // keepIfOpen decides about a lock that the fast path took on a handle that Close had marked. Either Close saw the lock
 // taken and took its mark back, or it did not, and a lock on a closed handle is none. The two cannot miss each other:
-// each writes first and then looks at what the other wrote.
+// each writes first and then looks at what the other wrote. Nor is one that was taken in a page that the file has lost.
 func (l *ownerLock) keepIfOpen(me uint32) error {
-	if !l.settledClosed() {
+	if !l.settledClosed() && !isDamaged(l.damage) {
 		raceAcquire(l.gate)
 		return nil
 	}

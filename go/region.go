@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -21,8 +22,13 @@ import (
 type Region struct {
 	guard   ownerLock
 	pointer *C.shmkit_region_t
-	// The user bytes. The address stays taken, and after a close leads to zeros, until the handle is freed.
-	data     []byte
+	// As many bytes as the region can ever have; the user bytes are the first Len of them. The address stays taken, and
+	// after a close leads to zeros, until the handle is freed.
+	space []byte
+	// The library's word with the number of user bytes, and what that was found to mean.
+	lenWord  *uint64
+	known    atomic.Pointer[knownLen]
+	damage   damageWord
 	id       [16]byte
 	readOnly bool
 }
@@ -85,7 +91,9 @@ func newRegion(operation, name string, open opener) (*Region, error) {
 	}
 	r := &Region{
 		pointer:  pointer,
-		data:     unsafe.Slice((*byte)(C.shmkit_region_data(pointer)), int(C.shmkit_region_len(pointer))),
+		space:    unsafe.Slice((*byte)(C.shmkit_region_data(pointer)), int(C.shmkit_region_capacity(pointer))),
+		lenWord:  (*uint64)(C.shmkit_region_len_word(pointer)),
+		damage:   (damageWord)(C.shmkit_region_damage_word(pointer)),
 		readOnly: bool(C.shmkit_region_is_read_only(pointer)),
 	}
 	r.guard.word, r.guard.me, r.guard.calls = &nobody, &nobody, r
@@ -98,6 +106,7 @@ func newRegion(operation, name string, open opener) (*Region, error) {
 		}
 		r.guard.word, r.guard.me = (*uint32)(word), (*uint32)(me)
 	}
+	r.guard.damage = r.damage
 	manage(r, &r.guard.object, name, gateKey{word: r.guard.word}, func() { C.shmkit_region_free(pointer) })
 	return r, nil
 }
@@ -108,9 +117,6 @@ func (r *Region) native() *C.shmkit_region_t {
 	collectHere()
 	return pointer
 }
-
-// Len returns the number of user bytes.
-func (r *Region) Len() int { return len(r.data) }
 
 // Name returns the name, or the path, that the region was opened with.
 func (r *Region) Name() string { return r.guard.name }
@@ -123,7 +129,7 @@ func (r *Region) ReadOnly() bool { return r.readOnly }
 
 // String returns the name and length, for people.
 func (r *Region) String() string {
-	return fmt.Sprintf("shmkit.Region(%q, %d bytes)", r.guard.name, len(r.data))
+	return fmt.Sprintf("shmkit.Region(%q, %d bytes)", r.guard.name, r.Len())
 }
 
 // ReadAt copies user bytes out, as io.ReaderAt says: fewer than len(p) bytes come with io.EOF. It takes no lock: without
@@ -135,13 +141,16 @@ func (r *Region) ReadAt(p []byte, off int64) (int, error) {
 		return 0, r.refuseRead(p, off)
 	}
 	var n int
-	if off < int64(len(r.data)) {
-		from := r.data[off:]
+	if data := r.data(); off < int64(len(data)) {
+		from := data[off:]
 		collectHere()
 		n = copy(p, from)
 		runtime.KeepAlive(r)
 		if r.guard.isClosed() {
 			return 0, r.refuseRead(p, off) // what was copied may be the zeros that a closed region leaves
+		}
+		if isDamaged(r.damage) {
+			return 0, r.refuseRead(nil, 0)
 		}
 	}
 	if n < len(p) {
@@ -155,7 +164,7 @@ func (r *Region) ReadAt(p []byte, off int64) (int, error) {
 //
 // Errors: [ErrOutOfRange], [ErrClosed].
 func (r *Region) ReadFullAt(p []byte, off int64) error {
-	if off > int64(len(r.data)-len(p)) {
+	if off > int64(r.Len()-len(p)) {
 		return r.refuseRead(p, off)
 	}
 	_, err := r.ReadAt(p, off)
@@ -166,15 +175,19 @@ func (r *Region) ReadFullAt(p []byte, off int64) error {
 //
 // Errors: [ErrOutOfRange], [ErrReadOnly], [ErrClosed].
 func (r *Region) WriteAt(p []byte, off int64) (int, error) {
-	if off < 0 || off > int64(len(r.data)-len(p)) || r.readOnly || r.guard.isClosed() {
+	data := r.data()
+	if off < 0 || off > int64(len(data)-len(p)) || r.readOnly || r.guard.isClosed() {
 		return 0, r.refuseWrite(p, off)
 	}
-	into := r.data[off:]
+	into := data[off:]
 	collectHere()
 	n := copy(into, p)
 	runtime.KeepAlive(r)
 	if r.guard.isClosed() {
 		return 0, r.refuseWrite(p, off)
+	}
+	if isDamaged(r.damage) {
+		return 0, r.refuseRead(nil, 0)
 	}
 	return n, nil
 }
@@ -205,12 +218,12 @@ func (r *Region) refuseWrite(p []byte, off int64) error {
 func (r *Region) Bytes() ([]byte, error) {
 	r.guard.closing.Lock()
 	defer r.guard.closing.Unlock()
-	if r.guard.closed.Load() {
+	if r.guard.closed.Load() || isDamaged(r.damage) {
 		_, err := r.pin(0, 0, false)
 		return nil, err
 	}
 	r.guard.rest.exposed.Store(true)
-	return r.data, nil
+	return r.data(), nil
 }
 
 // View calls fn with the user bytes, for reading and writing and without a copy, and returns its error. While fn runs,
@@ -244,7 +257,11 @@ func (r *Region) view(offset, length int, writable bool, fn func([]byte) error) 
 		C.shmkit_region_unpin(r.native(), C.bool(writable), nil)
 		runtime.KeepAlive(r)
 	}()
-	return fn(unsafe.Slice((*byte)(start), length))
+	err = fn(unsafe.Slice((*byte)(start), length))
+	if err == nil && isDamaged(r.damage) {
+		return r.refuseRead(nil, 0)
+	}
+	return err
 }
 
 // pin counts a view in; shmkit_region_unpin counts it out.

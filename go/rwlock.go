@@ -46,6 +46,7 @@ func (r *Region) RwLock(name string) (*RwLock, error) {
 	}
 	l.marks = unsafe.Pointer(marks)
 	l.owner.word, l.owner.me, l.owner.calls = (*uint32)(word), (*uint32)(me), l
+	l.owner.damage = r.damage
 	manage(l, &l.owner.object, name, gateKey{word: l.owner.word}, func() { C.shmkit_rwlock_free(pointer) })
 	return l, nil
 }
@@ -63,7 +64,7 @@ func (r *Region) RwLock(name string) (*RwLock, error) {
 // [ErrClosed], [ErrTooManyAttachments].
 func (l *RwLock) RLock(ctx context.Context) error {
 	if l.enter() {
-		if l.owner.closed.Load() {
+		if l.owner.closed.Load() || isDamaged(l.owner.damage) {
 			return l.keepReadingIfOpen()
 		}
 		raceAcquire(&l.owner.gate.readers)
@@ -87,7 +88,7 @@ func (l *RwLock) RLock(ctx context.Context) error {
 // Errors, without the lock: [ErrClosed], [ErrTooManyAttachments].
 func (l *RwLock) TryRLock() (bool, error) {
 	if l.enter() {
-		if l.owner.closed.Load() {
+		if l.owner.closed.Load() || isDamaged(l.owner.damage) {
 			err := l.keepReadingIfOpen()
 			return err == nil, err
 		}
@@ -267,7 +268,7 @@ func (l *RwLock) enter() bool {
 
 // keepReadingIfOpen is ownerLock.keepIfOpen for a reading hold.
 func (l *RwLock) keepReadingIfOpen() error {
-	if !l.owner.settledClosed() {
+	if !l.owner.settledClosed() && !isDamaged(l.owner.damage) {
 		raceAcquire(&l.owner.gate.readers)
 		return nil
 	}

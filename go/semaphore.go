@@ -71,6 +71,7 @@ func (r *Region) Semaphore(name string, initial int, opts ...SemaphoreOption) (*
 		s.word = (*uint32)(word)
 		key = gateKey{word: s.word}
 	}
+	s.damage = r.damage
 	manage(s, &s.object, name, key, func() { C.shmkit_semaphore_free(pointer) })
 	return s, nil
 }
@@ -166,7 +167,7 @@ func (s *Semaphore) native() *C.shmkit_semaphore_t {
 
 // takeOne is the fast path of a signalling semaphore: one compare-and-swap takes a permit, if there is one.
 func (s *Semaphore) takeOne() bool {
-	if s.word == nil || s.closed.Load() {
+	if s.word == nil || s.closed.Load() || isDamaged(s.damage) {
 		return false
 	}
 	word := s.word
@@ -187,7 +188,7 @@ func (s *Semaphore) takeOne() bool {
 
 // give is the fast path of a release: while nobody waits, one compare-and-swap.
 func (s *Semaphore) give(count int) bool {
-	if s.word == nil || s.closed.Load() || count < 0 || uint64(count) > s.max {
+	if s.word == nil || s.closed.Load() || isDamaged(s.damage) || count < 0 || uint64(count) > s.max {
 		return false
 	}
 	word := s.word

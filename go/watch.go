@@ -22,6 +22,8 @@ type sharedWord struct {
 	value *uint64
 	// The mutex that guards what is waited for, or nil: its owner may die between a change and the notification of it.
 	mutex *Mutex
+	// Whether the memory has lost pages: nobody will ever change it then.
+	damage damageWord
 }
 
 // A sight is what a sharedWord showed at one moment.
@@ -40,14 +42,17 @@ func (v sharedWord) look() sight {
 	return s
 }
 
-// watch waits until passes reports true, and asks it again after each change of v. It returns false when ctx or the
-// handle (gone) ended before.
+// watch waits until passes reports true, and asks it again after each change of v. It returns false when ctx, the
+// handle (gone) or the memory ended before.
 //
 // Unlike at gate.wait, each waiter may wait for something else. So the one in front, who sleeps in the kernel, tells all
 // others of every change that it sees; it follows ctx and gone within 15 ms.
 func (g *gate) watch(ctx context.Context, gone <-chan struct{}, v sharedWord, passes func() bool) bool {
 	ended := ctx.Done()
 	for {
+		if isDamaged(v.damage) {
+			return false
+		}
 		changed := g.nextChange() // before passes looks: a change after that closes it
 		if passes() {
 			return true
@@ -73,6 +78,9 @@ func (g *gate) lead(ctx context.Context, gone <-chan struct{}, v sharedWord, pas
 		g.tellOthers(v.look())
 		if passes() {
 			return true
+		}
+		if isDamaged(v.damage) {
+			return false
 		}
 		slice := min(nextSlice(ctx), longestSlice)
 		select {
