@@ -24,8 +24,20 @@ pub fn crash<T>(
     outcomes: &[&str],
     check: impl Fn(&Scene) -> &'static str,
 ) {
+    crash_in(ARENA_LEN, name, set_up, operation, outcomes, check);
+}
+
+/// As [`crash`], with an arena of another length.
+pub fn crash_in<T>(
+    arena_len: u64,
+    name: &str,
+    set_up: impl Fn(&Scene) -> T,
+    operation: impl Fn(&T),
+    outcomes: &[&str],
+    check: impl Fn(&Scene) -> &'static str,
+) {
     let scene = unique(name);
-    let _unlink = create(&scene);
+    let _unlink = create(&scene, arena_len);
     run(name, &scene, set_up, operation, outcomes, check);
 }
 
@@ -38,7 +50,7 @@ pub fn crash_after_fork<T>(
     check: impl Fn(&Scene) -> &'static str,
 ) {
     let scene = unique(name);
-    let _unlink = create(&scene);
+    let _unlink = create(&scene, ARENA_LEN);
     let parent = Child::run(&scene.page, || {
         let inherited = inherited(&scene);
         run(name, &scene, |_| (), |()| operation(&inherited), outcomes, check);
@@ -46,8 +58,8 @@ pub fn crash_after_fork<T>(
     parent.expect_success(&scene.page, name);
 }
 
-fn create(scene: &Scene) -> Unlink {
-    let options = RegionOptions::new().arena_len(ARENA_LEN).attachments(ATTACHMENTS);
+fn create(scene: &Scene, arena_len: u64) -> Unlink {
+    let options = RegionOptions::new().arena_len(arena_len).attachments(ATTACHMENTS);
     let region = options.create(scene.name.as_str(), 64).expect("a region");
     region.close().expect("nobody uses it");
     Unlink(scene.name.clone())

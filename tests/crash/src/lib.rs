@@ -16,6 +16,7 @@ mod attach;
 mod barrier;
 mod directory;
 mod harness;
+mod heap;
 mod mutex;
 mod process;
 mod rwlock;
