@@ -22,6 +22,8 @@ mod log_flush;
 mod log_options;
 mod log_reader;
 mod log_status;
+mod heap;
+mod heap_status;
 mod map_options;
 mod mapping;
 mod mutex;

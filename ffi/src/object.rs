@@ -18,8 +18,13 @@ pub(crate) struct Label {
 
 impl Label {
     fn new(region: &Region, name: &CStr) -> Label {
-        let full = format!("{}:{}", region.location().display(), name.to_string_lossy());
-        Label { name: name.to_owned(), full: CString::new(full).unwrap_or_default() }
+        Label::of(&region.location().display(), &name.to_string_lossy())
+    }
+
+    /// The label of an object in the region of this name. Neither has a zero byte: both were opened.
+    pub fn of(region: &str, name: &str) -> Label {
+        let text = |text: &str| CString::new(text).unwrap_or_default();
+        Label { name: text(name), full: text(&format!("{region}:{name}")) }
     }
 
     /// For as long as the handle lives.

@@ -6,6 +6,7 @@ use std::{env, fs};
 
 /// Where the things that C sees are declared; the modules of a crate's `lib.rs` are followed.
 const SOURCES: &[&str] = &[
+    "core/src/alloc/heap/options.rs",
     "core/src/error.rs",
     "core/src/layout.rs",
     "core/src/layout/log.rs",

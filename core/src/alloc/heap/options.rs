@@ -10,18 +10,18 @@ use super::plan::Plan;
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HeapStrategy {
-    /// The one with the lowest address that is large enough.
-    FirstFit = 0,
     /// A smallest that is large enough. The default.
     #[default]
-    BestFit = 1,
+    BestFit = 0,
+    /// The one with the lowest address that is large enough.
+    FirstFit = 1,
     /// Blocks are powers of two: one is halved until it fits, and free halves become one again.
     Buddy = 2,
 }
 
 impl HeapStrategy {
     /// Every strategy.
-    pub const ALL: [HeapStrategy; 3] = [HeapStrategy::FirstFit, HeapStrategy::BestFit, HeapStrategy::Buddy];
+    pub const ALL: [HeapStrategy; 3] = [HeapStrategy::BestFit, HeapStrategy::FirstFit, HeapStrategy::Buddy];
 
     /// The one of this number, as it crosses the C ABI.
     pub fn from_number(number: u32) -> Option<HeapStrategy> {

@@ -1,0 +1,259 @@
+// Times a heap beside that of Boost.Interprocess and malloc, on a trace of real allocations: see ../rust/src/main.rs for the
+// method. Arguments: the groups wanted, or none for all. Each step is an allocation, a release or a change of length.
+#include <shmkit.h>
+
+#include <algorithm>
+#include <boost/interprocess/indexes/null_index.hpp>
+#include <boost/interprocess/managed_shared_memory.hpp>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+namespace ipc = boost::interprocess;
+
+namespace {
+
+constexpr int ROUNDS = 11;
+constexpr std::size_t HEAP_LEN = 16 << 20;
+
+void must(bool good, const char *what) {
+    if (!good) {
+        std::fprintf(stderr, "bench: %s failed\n", what);
+        std::exit(1);
+    }
+}
+
+enum class What : std::uint8_t { allocate, release, resize };
+
+struct Step {
+    What what;
+    std::uint32_t number;
+    std::uint32_t size;
+};
+
+struct Trace {
+    std::vector<Step> steps;
+    std::uint32_t blocks = 0;
+};
+
+Trace read_trace(const char *path) {
+    std::ifstream file(path, std::ios::binary);
+    std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const std::string head = "shmkit trace 1\n";
+    must(bytes.compare(0, head.size(), head) == 0, "reading the trace");
+    Trace trace;
+    std::size_t at = head.size();
+    auto number = [&] {
+        std::uint64_t value = 0;
+        for (int shift = 0;; shift += 7) {
+            auto byte = static_cast<unsigned char>(bytes.at(at++));
+            value |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
+            if (byte < 0x80)
+                return value;
+        }
+    };
+    std::vector<std::uint32_t> free;
+    while (at < bytes.size()) {
+        std::uint64_t value = number();
+        auto argument = static_cast<std::uint32_t>(value >> 2);
+        switch (value & 3) {
+        case 0: {
+            std::uint32_t block = trace.blocks;
+            if (free.empty()) {
+                trace.blocks++;
+            } else {
+                block = free.back();
+                free.pop_back();
+            }
+            trace.steps.push_back({What::allocate, block, argument});
+            break;
+        }
+        case 1:
+            trace.steps.push_back({What::release, argument, 0});
+            free.push_back(argument);
+            break;
+        default:
+            trace.steps.push_back({What::resize, argument, static_cast<std::uint32_t>(number())});
+        }
+    }
+    return trace;
+}
+
+// Each heap knows a block by a handle of its own, 0 for none, and does the same three things.
+struct Shmkit {
+    using Handle = shmkit_block_t;
+    shmkit_heap_t *heap = nullptr;
+
+    explicit Shmkit(shmkit_heap_strategy_t strategy) {
+        std::string name = "bench-heap-" + std::to_string(getpid());
+        shmkit_heap_options_t options{};
+        options.size = sizeof options;
+        options.len = HEAP_LEN;
+        options.strategy = strategy;
+        shmkit_error_t error = SHMKIT_ERROR_INIT;
+        must(shmkit_heap_create(name.c_str(), &options, &heap, &error) == SHMKIT_OK, error.message);
+        shmkit_region_unlink(name.c_str(), nullptr, nullptr);
+    }
+    ~Shmkit() { shmkit_heap_free(heap); }
+    Shmkit(const Shmkit &) = delete;
+    Handle allocate(std::size_t len) {
+        Handle block;
+        must(shmkit_heap_allocate(heap, len, 0, 0, &block, nullptr) == SHMKIT_OK, "allocate");
+        return block;
+    }
+    void release(Handle &block) {
+        must(shmkit_heap_deallocate(heap, block.offset, nullptr) == SHMKIT_OK, "deallocate");
+        block.data = nullptr;
+    }
+    void resize(Handle &block, std::size_t len) {
+        must(shmkit_heap_resize(heap, &block, len, 0, nullptr) == SHMKIT_OK, "resize");
+    }
+    static bool is_live(const Handle &block) { return block.data != nullptr; }
+    double fragmentation() {
+        shmkit_heap_statistics_t statistics{};
+        statistics.size = sizeof statistics;
+        must(shmkit_heap_statistics(heap, &statistics, nullptr) == SHMKIT_OK, "statistics");
+        return statistics.fragmentation;
+    }
+    std::size_t largest() {
+        shmkit_heap_statistics_t statistics{};
+        statistics.size = sizeof statistics;
+        must(shmkit_heap_statistics(heap, &statistics, nullptr) == SHMKIT_OK, "statistics");
+        return statistics.largest_free;
+    }
+};
+
+struct Boost {
+    using Handle = void *;
+    using Memory = ipc::basic_managed_shared_memory<char, ipc::rbtree_best_fit<ipc::mutex_family>, ipc::null_index>;
+    std::string name = "bench-boost-" + std::to_string(getpid());
+    Memory memory{ipc::create_only, name.c_str(), HEAP_LEN};
+
+    Boost() { ipc::shared_memory_object::remove(name.c_str()); }
+    Handle allocate(std::size_t len) { return memory.allocate(len); }
+    void release(Handle &block) {
+        memory.deallocate(block);
+        block = nullptr;
+    }
+    void resize(Handle &block, std::size_t len) {
+        std::size_t got = len;
+        char *reuse = static_cast<char *>(block);
+        auto how = ipc::expand_fwd | ipc::shrink_in_place | ipc::nothrow_allocation;
+        if (memory.allocation_command<char>(how, len, got, reuse) != nullptr && reuse != nullptr)
+            return;
+        void *moved = memory.allocate(len);
+        std::memcpy(moved, block, std::min(len, memory.get_segment_manager()->size(block)));
+        memory.deallocate(block);
+        block = moved;
+    }
+    static bool is_live(Handle block) { return block != nullptr; }
+    // Boost tells what is free; the largest free block is found by trying.
+    std::size_t largest() {
+        std::size_t low = 0, high = memory.get_free_memory() + 1;
+        while (low + 1 < high) {
+            std::size_t middle = low + (high - low) / 2;
+            void *block = memory.allocate(middle, std::nothrow);
+            (block != nullptr ? low : high) = middle;
+            if (block != nullptr)
+                memory.deallocate(block);
+        }
+        return low;
+    }
+    double fragmentation() {
+        return 1 - static_cast<double>(largest()) / static_cast<double>(memory.get_free_memory());
+    }
+};
+
+struct Malloc {
+    using Handle = void *;
+    Handle allocate(std::size_t len) { return std::malloc(len); }
+    void release(Handle &block) {
+        std::free(block);
+        block = nullptr;
+    }
+    void resize(Handle &block, std::size_t len) { block = std::realloc(block, len); }
+    static bool is_live(Handle block) { return block != nullptr; }
+};
+
+template <typename Heap> void play(Heap &heap, const Trace &trace, std::vector<typename Heap::Handle> &blocks) {
+    for (const Step &step : trace.steps) {
+        switch (step.what) {
+        case What::allocate:
+            blocks[step.number] = heap.allocate(step.size);
+            break;
+        case What::release:
+            heap.release(blocks[step.number]);
+            break;
+        case What::resize:
+            heap.resize(blocks[step.number], step.size);
+        }
+    }
+}
+
+// Nanoseconds a step; what is left at the end is released outside the time.
+template <typename Heap> double time_of(Heap &heap, const Trace &trace) {
+    std::vector<typename Heap::Handle> blocks(trace.blocks);
+    auto start = std::chrono::steady_clock::now();
+    play(heap, trace, blocks);
+    auto end = std::chrono::steady_clock::now();
+    for (auto &block : blocks)
+        if (Heap::is_live(block))
+            heap.release(block);
+    return std::chrono::duration<double, std::nano>(end - start).count() / static_cast<double>(trace.steps.size());
+}
+
+template <typename Peer>
+void compare(const char *name, Shmkit &ours, Peer &peer, const Trace &trace) {
+    std::vector<double> our_times, peer_times;
+    time_of(ours, trace);
+    time_of(peer, trace);
+    for (int round = 0; round < ROUNDS; round++) {
+        our_times.push_back(time_of(ours, trace));
+        peer_times.push_back(time_of(peer, trace));
+    }
+    std::sort(our_times.begin(), our_times.end());
+    std::sort(peer_times.begin(), peer_times.end());
+    std::printf("{\"name\": \"%s\", \"ours_ns\": %.3f, \"peer_ns\": %.3f}\n", name, our_times[ROUNDS / 2],
+                peer_times[ROUNDS / 2]);
+    std::fflush(stdout);
+}
+
+void heap_group(const char *path) {
+    Trace trace = read_trace(path);
+    const std::pair<const char *, shmkit_heap_strategy_t> strategies[] = {
+        {"best_fit", SHMKIT_HEAP_STRATEGY_BEST_FIT},
+        {"first_fit", SHMKIT_HEAP_STRATEGY_FIRST_FIT},
+        {"buddy", SHMKIT_HEAP_STRATEGY_BUDDY},
+    };
+    for (auto [label, strategy] : strategies) {
+        Shmkit ours(strategy);
+        Boost boost;
+        Malloc local;
+        compare(("heap.trace_" + std::string(label) + ".c.vs_boost_rbtree_best_fit").c_str(), ours, boost, trace);
+        compare(("heap.trace_" + std::string(label) + ".c.vs_malloc").c_str(), ours, local, trace);
+        // Not times but thousandths: how fragmented what is free is at the end of the trace, and what it takes up to there.
+        std::vector<Shmkit::Handle> our_blocks(trace.blocks);
+        std::vector<Boost::Handle> boost_blocks(trace.blocks);
+        play(ours, trace, our_blocks);
+        play(boost, trace, boost_blocks);
+        std::printf("{\"name\": \"heap.fragmentation_%s.c.vs_boost_rbtree_best_fit\", \"ours_ns\": %.3f, \"peer_ns\": %.3f, "
+                    "\"unit\": \"thousandths\"}\n", label, ours.fragmentation() * 1000, boost.fragmentation() * 1000);
+        std::printf("{\"name\": \"heap.footprint_%s.c.vs_boost_rbtree_best_fit\", \"ours_ns\": %.3f, \"peer_ns\": %.3f, "
+                    "\"unit\": \"KiB\"}\n", label, (HEAP_LEN - ours.largest()) / 1024.0, (HEAP_LEN - boost.largest()) / 1024.0);
+    }
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    std::vector<std::string> groups(argv + 1, argv + argc);
+    if (groups.empty() || std::find(groups.begin(), groups.end(), "heap") != groups.end())
+        heap_group("tests/traces/compile.trace");
+}
