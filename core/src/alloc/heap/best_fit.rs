@@ -14,7 +14,7 @@
 //! The links lie in the free blocks, where somebody who writes behind a block that he has can hit them. So each is followed
 //! only to where a free block begins, and each block's neighbours must lead back to it.
 
-use super::engine::{Flaw, Result};
+use super::engine::{Flaw, Result, Why};
 use super::linear::Index;
 use super::space::Space;
 use crate::atomic::Ordering::Relaxed;
@@ -61,7 +61,7 @@ impl Index for BestFit<'_> {
                 let granule = self.head(bin as usize);
                 return match space.free_size(granule)? {
                     found if found == bin => Ok(Some((granule, found))),
-                    _ => Err(Flaw::Index("a block in the list of another size")),
+                    _ => Err(Flaw::Index(Why::List)),
                 };
             }
             return self.smallest_above(space, 0);
@@ -88,7 +88,7 @@ impl Index for BestFit<'_> {
             let (left, right) = pair(space.inner(at, CHILDREN)?);
             at = if right != 0 { right } else { left };
         }
-        Err(Flaw::Index("a way without an end"))
+        Err(Flaw::Index(Why::Tree))
     }
 
     fn clear(&self) {
@@ -103,7 +103,7 @@ impl Index for BestFit<'_> {
             let used = self.record.bins_used[bin / 64].load(Relaxed) >> (bin % 64) & 1 != 0;
             let head = self.head(bin);
             if used != (head != 0) {
-                return Err(Flaw::Index("a wrong bit of a list or tree"));
+                return Err(Flaw::Index(Why::Heads));
             }
             if head != 0 {
                 count += if bin < 64 {
@@ -150,7 +150,7 @@ impl BestFit<'_> {
         expect_neighbours(space, granule, previous, next)?;
         if previous == 0 {
             if self.head(size as usize) != granule {
-                return Err(Flaw::Index("a first block that its list does not know"));
+                return Err(Flaw::Index(Why::List));
             }
             self.set_head(size as usize, next);
         }
@@ -183,7 +183,7 @@ impl BestFit<'_> {
             }
             at = child;
         }
-        Err(Flaw::Index("a way without an end"))
+        Err(Flaw::Index(Why::Tree))
     }
 
     fn remove_large(&self, space: &Space<'_>, granule: u32, size: u32) -> Result<()> {
@@ -192,7 +192,7 @@ impl BestFit<'_> {
         let parent = space.inner(granule, PARENT)? as u32;
         if parent == 0 {
             if previous == 0 {
-                return Err(Flaw::Index("a block that hangs on nothing"));
+                return Err(Flaw::Index(Why::Tree));
             }
             return unlink(space, previous, next);
         }
@@ -227,7 +227,7 @@ impl BestFit<'_> {
             let (left, right) = pair(space.inner(parent, CHILDREN)?);
             left == granule || right == granule
         };
-        if known { Ok(()) } else { Err(Flaw::Index("a node that its parent does not know")) }
+        if known { Ok(()) } else { Err(Flaw::Index(Why::Tree)) }
     }
 
     fn replace_child(&self, space: &Space<'_>, parent: u32, old: u32, new: u32, tree: usize) -> Result<()> {
@@ -295,7 +295,7 @@ impl BestFit<'_> {
         }
         match space.free_size(next)? {
             found if found == size => Ok((next, size)),
-            _ => Err(Flaw::Index("a block that hangs on one of another size")),
+            _ => Err(Flaw::Index(Why::Tree)),
         }
     }
 }
@@ -340,7 +340,7 @@ fn set_next(space: &Space<'_>, granule: u32, next: u32) -> Result<()> {
 fn expect_neighbours(space: &Space<'_>, granule: u32, previous: u32, next: u32) -> Result<()> {
     let leads_back = (previous == 0 || pair(space.inner(previous, NEIGHBOURS)?).1 == granule)
         && (next == 0 || pair(space.inner(next, NEIGHBOURS)?).0 == granule);
-    if leads_back { Ok(()) } else { Err(Flaw::Index("neighbours that do not know each other")) }
+    if leads_back { Ok(()) } else { Err(Flaw::Index(Why::Link)) }
 }
 
 fn unlink(space: &Space<'_>, previous: u32, next: u32) -> Result<()> {
@@ -371,7 +371,7 @@ fn take_leaf(space: &Space<'_>, node: u32) -> Result<u32> {
         let (left, right) = pair(space.inner(at, CHILDREN)?);
         let child = if right != 0 { right } else { left };
         if child == 0 {
-            return Err(Flaw::Index("a leaf below itself"));
+            return Err(Flaw::Index(Why::Tree));
         }
         space.free_size(child)?;
         if space.inner(child, CHILDREN)? == 0 {
@@ -380,7 +380,7 @@ fn take_leaf(space: &Space<'_>, node: u32) -> Result<u32> {
         }
         at = child;
     }
-    Err(Flaw::Index("a way without an end"))
+    Err(Flaw::Index(Why::Tree))
 }
 
 /// The smallest block of a tree, or of a part of one: it lies on the leftmost way.
@@ -397,7 +397,7 @@ fn leftmost(space: &Space<'_>, mut at: u32) -> Result<(u32, u32)> {
             return Ok(best);
         }
     }
-    Err(Flaw::Index("a way without an end"))
+    Err(Flaw::Index(Why::Tree))
 }
 
 /// Counts a list of blocks of one size, `left` at most.
@@ -412,7 +412,7 @@ fn count_list(
     while at != 0 {
         let (before, next) = pair(space.inner(at, NEIGHBOURS)?);
         if space.free_size(at)? != size || before != previous || *left == 0 {
-            return Err(Flaw::Index("a list"));
+            return Err(Flaw::Index(Why::List));
         }
         *left -= 1;
         count += 1;
@@ -432,7 +432,7 @@ fn count_tree(space: &Space<'_>, root: u32, parent: u32, tree: usize, left: &mut
         let way = way_of(size, tree);
         let on_way = depth == 0 || way >> (32 - depth) == bits;
         if tree_of(size) != tree || size < SMALL || !on_way || space.inner(at, PARENT)? as u32 != parent {
-            return Err(Flaw::Index("a tree"));
+            return Err(Flaw::Index(Why::Tree));
         }
         count += count_list(space, at, 0, size, left)?;
         let (left_child, right_child) = pair(space.inner(at, CHILDREN)?);

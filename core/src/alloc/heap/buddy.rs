@@ -16,7 +16,7 @@
 
 use std::cell::Cell;
 
-use super::engine::{Engine, Entry, Flaw, Live, Result};
+use super::engine::{Engine, Entry, Flaw, Live, Result, Why};
 use super::word::Word;
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{Relaxed, Release};
@@ -174,18 +174,18 @@ impl Engine for Buddy<'_> {
             let word = self.chained(at)?;
             for inside in at + 1..at + word.size() {
                 if self.word(inside)? != Word(0) {
-                    return Err(Flaw::Chain("a word inside a block", u64::from(inside) * self.unit_len));
+                    return Err(Flaw::Chain(Why::Inside, inside));
                 }
             }
             if word.is_free() {
                 free += 1;
                 if self.free_buddy(at, word.size().ilog2())?.is_some() {
-                    return Err(Flaw::Chain("free buddies apart", u64::from(at) * self.unit_len));
+                    return Err(Flaw::Chain(Why::Apart, at));
                 }
             }
             at += word.size();
         }
-        if self.count_listed()? == free { Ok(()) } else { Err(Flaw::Index("lists without every free block")) }
+        if self.count_listed()? == free { Ok(()) } else { Err(Flaw::Index(Why::Missing)) }
     }
 }
 
@@ -207,13 +207,13 @@ impl Buddy<'_> {
     #[inline]
     fn word(&self, unit: u32) -> Result<Word> {
         let word = self.table.get(unit as usize);
-        Ok(Word(word.ok_or(Flaw::Chain("a place outside the heap", u64::from(unit)))?.load(Relaxed)))
+        Ok(Word(word.ok_or(Flaw::Chain(Why::Outside, unit))?.load(Relaxed)))
     }
 
     #[inline]
     fn set_word(&self, unit: u32, word: Word) -> Result<()> {
         let place = self.table.get(unit as usize);
-        place.ok_or(Flaw::Chain("a place outside the heap", u64::from(unit)))?.store(word.0, Release);
+        place.ok_or(Flaw::Chain(Why::Outside, unit))?.store(word.0, Release);
         Ok(())
     }
 
@@ -226,7 +226,7 @@ impl Buddy<'_> {
         if lies_right && (word.is_free() || word.is_used()) {
             return Ok(word);
         }
-        Err(Flaw::Chain("no block", u64::from(unit) * self.unit_len))
+        Err(Flaw::Chain(Why::NoBlock, unit))
     }
 
     /// The order of a block of so many bytes: it has 2^order units.
@@ -262,7 +262,7 @@ impl Buddy<'_> {
             Some(word) if word.is_free() && word.size() == 1 << order && unit.is_multiple_of(1 << order) => {
                 Ok(())
             }
-            _ => Err(Flaw::Index("a link that leads to no free block")),
+            _ => Err(Flaw::Index(Why::Link)),
         }
     }
 
@@ -291,7 +291,7 @@ impl Buddy<'_> {
 
     fn place(&self, link: u32) -> Result<&AtomicU64> {
         let index = (link as usize).wrapping_sub(1).wrapping_mul(self.unit_len as usize / 8);
-        self.words.get(index).ok_or(Flaw::Index("a link that leads outside"))
+        self.words.get(index).ok_or(Flaw::Index(Why::Link))
     }
 
     /// Lists a free block. What made it free is committed, so a flaw here must not make it fail.
@@ -317,7 +317,7 @@ impl Buddy<'_> {
         let (previous, next) = self.links(link)?;
         let known = if previous == 0 { self.head(order) } else { self.links(previous)?.1 };
         if known != link || next != 0 && self.links(next)?.0 != link {
-            return Err(Flaw::Index("neighbours that do not know each other"));
+            return Err(Flaw::Index(Why::Link));
         }
         if next != 0 {
             self.set_links(next, previous, self.links(next)?.1)?;
@@ -335,12 +335,12 @@ impl Buddy<'_> {
             let used = order < 64 && self.record.bins_used[0].load(Relaxed) >> order & 1 != 0;
             let (mut link, mut previous) = (self.head(order), 0);
             if used != (link != 0) {
-                return Err(Flaw::Index("a wrong bit of a list"));
+                return Err(Flaw::Index(Why::Heads));
             }
             while link != 0 {
                 let (before, next) = self.links(link)?;
                 if order > 31 || before != previous || count > self.table.len() {
-                    return Err(Flaw::Index("a list"));
+                    return Err(Flaw::Index(Why::List));
                 }
                 self.expect_free(link - 1, order)?;
                 count += 1;

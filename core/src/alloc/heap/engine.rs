@@ -1,14 +1,57 @@
 //! What every strategy can do with its blocks. All of it happens under the heap's lock.
 
-/// Why an operation could not be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why an operation could not be done. As small as a number, because every step may end with one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flaw {
     /// No live block begins at this offset.
     NotLive,
     /// What was derived from the blocks does not fit them: to be made anew.
-    Index(&'static str),
-    /// The blocks themselves contradict each other: what is wrong, and where.
-    Chain(&'static str, u64),
+    Index(Why),
+    /// The blocks themselves contradict each other, at this granule or smallest block.
+    Chain(Why, u32),
+}
+
+/// What does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    NoBlock,
+    Outside,
+    Inside,
+    Apart,
+    End,
+    Mark,
+    Size,
+    Bits,
+    Link,
+    List,
+    Tree,
+    Heads,
+    Missing,
+    Counts,
+    Largest,
+}
+
+impl Why {
+    /// For people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Why::NoBlock => "there is no block where one must be",
+            Why::Outside => "something leads out of the heap",
+            Why::Inside => "there is a word inside a block",
+            Why::Apart => "free buddies were not joined",
+            Why::End => "the chain has no end",
+            Why::Mark => "a mark of the block before is wrong",
+            Why::Size => "a size behind a free block is wrong",
+            Why::Bits => "the bits do not say where blocks begin",
+            Why::Link => "a link leads to no free block, or not back",
+            Why::List => "a list is wrong",
+            Why::Tree => "a tree is wrong",
+            Why::Heads => "the bits do not say which lists and trees there are",
+            Why::Missing => "a free block cannot be found",
+            Why::Counts => "the counts are wrong",
+            Why::Largest => "the largest free block is not found",
+        }
+    }
 }
 
 pub(super) type Result<T, F = Flaw> = std::result::Result<T, F>;

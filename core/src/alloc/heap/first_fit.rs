@@ -13,7 +13,7 @@
 //!
 //! Nothing of it lies in the free blocks, so nothing that is written there by mistake can mislead it.
 
-use super::engine::{Flaw, Result};
+use super::engine::{Flaw, Result, Why};
 use super::linear::Index;
 use super::plan::Plan;
 use super::space::{Bits, Space};
@@ -42,7 +42,7 @@ impl Index for FirstFit<'_> {
     #[inline]
     fn remove(&self, space: &Space<'_>, granule: u32, size: u32) -> Result<()> {
         if !self.free.get(granule) {
-            return Err(Flaw::Index("a free block without its bit"));
+            return Err(Flaw::Index(Why::Bits));
         }
         self.free.clear(granule);
         let chunk = (granule / CHUNK) as usize;
@@ -60,7 +60,7 @@ impl Index for FirstFit<'_> {
                 return Ok(Some((granule, found)));
             }
         }
-        Err(Flaw::Index("a chunk that promises more than it has"))
+        Err(Flaw::Index(Why::Tree))
     }
 
     fn largest(&self, _: &Space<'_>) -> Result<u32> {
@@ -76,13 +76,13 @@ impl Index for FirstFit<'_> {
     fn verify(&self, space: &Space<'_>) -> Result<usize> {
         for chunk in 0..self.free.0.len() {
             if self.node(0, chunk) != self.largest_in(space, chunk)? {
-                return Err(Flaw::Index("a leaf of the tree"));
+                return Err(Flaw::Index(Why::Tree));
             }
         }
         for level in 1..self.plan.level_count {
             for index in 0..self.plan.levels[level].nodes {
                 if self.node(level, index) != self.largest_child(level, index) {
-                    return Err(Flaw::Index("a node of the tree"));
+                    return Err(Flaw::Index(Why::Tree));
                 }
             }
         }
@@ -163,7 +163,7 @@ impl FirstFit<'_> {
             match (family * FANOUT..(family + 1) * FANOUT).find(fits) {
                 Some(index) => family = index,
                 None if level == top => return Ok(None),
-                None => return Err(Flaw::Index("a node that promises more than its children have")),
+                None => return Err(Flaw::Index(Why::Tree)),
             }
         }
         Ok(Some(family))

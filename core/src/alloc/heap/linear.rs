@@ -19,7 +19,7 @@
 
 use std::cell::Cell;
 
-use super::engine::{Engine, Entry, Flaw, Live, Result};
+use super::engine::{Engine, Entry, Flaw, Live, Result, Why};
 use super::space::{MIN_SIZE, Space};
 use super::word::Word;
 use crate::layout::{HEAP_GRANULE, HEAP_WORD_SIZE};
@@ -212,15 +212,14 @@ impl<I: Index> Engine for Linear<'_, I> {
         let (mut at, mut blocks, mut free, mut previous) = (1, 0, 0, None);
         while at < self.space.end {
             let word = self.chained(at)?;
-            let place = u64::from(at) * GRANULE;
             if !self.space.starts.get(at) {
-                return Err(Flaw::Chain("a block without its bit", place));
+                return Err(Flaw::Chain(Why::Bits, at));
             }
             if word.is_previous_free() != previous.is_some() {
-                return Err(Flaw::Chain("a wrong mark of the block before", place));
+                return Err(Flaw::Chain(Why::Mark, at));
             }
             if previous.is_some() && (word.is_free() || self.space.previous(at).ok() != previous) {
-                return Err(Flaw::Chain("a free block that ends wrongly", place));
+                return Err(Flaw::Chain(Why::Size, at));
             }
             previous = word.is_free().then_some((at, word.size()));
             blocks += 1;
@@ -229,14 +228,14 @@ impl<I: Index> Engine for Linear<'_, I> {
         }
         self.expect_end()?;
         if self.space.word(self.space.end)?.is_previous_free() != previous.is_some() {
-            return Err(Flaw::Chain("a wrong mark at the end", u64::from(at) * GRANULE));
+            return Err(Flaw::Chain(Why::Mark, at));
         }
         if self.space.starts.count() != blocks {
-            return Err(Flaw::Index("bits where no block begins"));
+            return Err(Flaw::Index(Why::Bits));
         }
         match self.index.verify(&self.space)? {
             known if known == free => Ok(()),
-            _ => Err(Flaw::Index("an index that does not know every free block")),
+            _ => Err(Flaw::Index(Why::Missing)),
         }
     }
 }
@@ -315,7 +314,7 @@ impl<I: Index> Linear<'_, I> {
         if fits && (word.is_free() || word.is_used()) {
             return Ok(word);
         }
-        Err(Flaw::Chain("no block", u64::from(at) * GRANULE))
+        Err(Flaw::Chain(Why::NoBlock, at))
     }
 
     /// Joins the free blocks behind a free one to it; its new size.
@@ -335,7 +334,7 @@ impl<I: Index> Linear<'_, I> {
         if self.space.word(self.space.end)?.is_end() {
             return Ok(());
         }
-        Err(Flaw::Chain("no end", u64::from(self.space.end) * GRANULE))
+        Err(Flaw::Chain(Why::End, self.space.end))
     }
 }
 

@@ -192,9 +192,10 @@ impl Heap {
     pub(super) fn flawed(&self, operation: &'static str, flaw: Flaw) -> Error {
         match flaw {
             Flaw::NotLive => self.error(ErrorKind::InvalidBlock, operation),
-            Flaw::Index(what) => self.error(ErrorKind::Corrupted, operation).with_detail(what),
-            Flaw::Chain(what, at) => {
-                let text = format!("{what}, {at} bytes behind the heap's beginning");
+            Flaw::Index(why) => self.error(ErrorKind::Corrupted, operation).with_detail(why.text()),
+            Flaw::Chain(why, at) => {
+                let text =
+                    format!("{}, {} bytes behind its beginning", why.text(), at as u64 * self.plan.unit_len);
                 self.error(ErrorKind::Corrupted, operation).with_detail(text)
             }
         }

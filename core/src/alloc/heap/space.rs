@@ -16,7 +16,7 @@
 //! Everything here is checked against the table's length when it is accessed, so whatever the words say, nothing outside
 //! the heap is touched.
 
-use super::engine::{Flaw, Result};
+use super::engine::{Flaw, Result, Why};
 use super::word::Word;
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{Relaxed, Release};
@@ -35,7 +35,7 @@ pub(super) struct Space<'a> {
 
 impl Space<'_> {
     fn at(&self, index: usize) -> Result<&AtomicU64> {
-        self.words.get(index).ok_or(Flaw::Chain("a place outside the heap", index as u64 * 8))
+        self.words.get(index).ok_or(Flaw::Chain(Why::Outside, index as u32 / 2))
     }
 
     /// The word before a granule, whatever it says.
@@ -70,10 +70,10 @@ impl Space<'_> {
         let next = u64::from(granule) + u64::from(word.size());
         let fits = word.size() >= MIN_SIZE && next <= u64::from(self.end);
         if !fits || !(word.is_free() || word.is_used()) {
-            return Err(Flaw::Chain("no block", u64::from(granule) * 16));
+            return Err(Flaw::Chain(Why::NoBlock, granule));
         }
         if next < u64::from(self.end) && !self.starts.get(next as u32) {
-            return Err(Flaw::Chain("a block that leads nowhere", u64::from(granule) * 16));
+            return Err(Flaw::Chain(Why::NoBlock, granule));
         }
         Ok(word)
     }
@@ -85,7 +85,7 @@ impl Space<'_> {
         let word = if is_block { self.word(granule)? } else { Word(0) };
         let fits = u64::from(granule) + u64::from(word.size()) <= u64::from(self.end);
         if !word.is_free() || word.size() < MIN_SIZE || !fits {
-            return Err(Flaw::Index("a link that leads to no free block"));
+            return Err(Flaw::Index(Why::Link));
         }
         Ok(word.size())
     }
@@ -103,7 +103,7 @@ impl Space<'_> {
         let size = self.at((granule as usize * 2).wrapping_sub(2))?.load(Relaxed);
         let start = u64::from(granule).saturating_sub(size) as u32;
         if self.free_size(start)? as u64 != size {
-            return Err(Flaw::Index("a size behind a free block"));
+            return Err(Flaw::Index(Why::Size));
         }
         Ok((start, size as u32))
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Heap;
-use super::engine::{Engine, Flaw};
+use super::engine::{Engine, Flaw, Why};
 use crate::atomic::Ordering::Relaxed;
 use crate::error::Result;
 use crate::region::process;
@@ -186,10 +186,10 @@ impl Heap {
             }
         })?;
         if (used, count) != (self.object.used_len.load(Relaxed), self.object.used_count.load(Relaxed)) {
-            return Err(Flaw::Index("wrong counts"));
+            return Err(Flaw::Index(Why::Counts));
         }
         if largest != engine.largest_free()? {
-            return Err(Flaw::Index("a wrong largest block"));
+            return Err(Flaw::Index(Why::Largest));
         }
         Ok(())
     }
