@@ -34,7 +34,7 @@ pub(super) struct Buddy<'a> {
     /// Where unit 0 is, from the region's start: a multiple of every alignment that is allowed.
     pub base: u64,
     /// Set when a free block could not be listed.
-    pub suspect: Cell<bool>,
+    pub suspect: &'a Cell<bool>,
 }
 
 impl Engine for Buddy<'_> {
@@ -78,8 +78,7 @@ impl Engine for Buddy<'_> {
 
     fn free(&self, block: Live) -> Result<()> {
         let unit = self.unit(block);
-        let word = self.chained(unit)?;
-        let (mut start, mut order) = (unit, word.size().ilog2());
+        let (mut start, mut order) = (unit, block.size.ilog2());
         let mut absorbed = [0; 32];
         let mut count = 0;
         while let Some(buddy) = self.free_buddy(start, order)? {
@@ -99,11 +98,10 @@ impl Engine for Buddy<'_> {
 
     fn resize(&self, block: Live, len: u64) -> Result<Option<Live>> {
         let unit = self.unit(block);
-        let word = self.chained(unit)?;
-        let order = word.size().ilog2();
+        let order = block.size.ilog2();
         let Some(wanted) = self.order_for(len) else { return Ok(None) };
         if wanted < order {
-            self.split(unit, order, wanted, word.owner())?;
+            self.split(unit, order, wanted, block.owner)?;
         }
         if wanted > order {
             for larger in order..wanted {
@@ -115,18 +113,16 @@ impl Engine for Buddy<'_> {
             for larger in order..wanted {
                 self.remove(unit + (1 << larger), larger)?;
             }
-            self.set_word(unit, Word::used(1 << wanted, word.owner()))?;
+            self.set_word(unit, Word::used(1 << wanted, block.owner))?;
             for larger in order..wanted {
                 self.set_word(unit + (1 << larger), Word(0))?;
             }
         }
-        Ok(Some(self.live(unit, Word::used(1 << wanted, word.owner()))))
+        Ok(Some(self.live(unit, Word::used(1 << wanted, block.owner))))
     }
 
     fn set_owner(&self, block: Live, owner: u32) -> Result<()> {
-        let unit = self.unit(block);
-        let word = self.chained(unit)?;
-        self.set_word(unit, Word::used(word.size(), owner))
+        self.set_word(self.unit(block), Word::used(block.size, owner))
     }
 
     fn each(&self, visit: &mut dyn FnMut(Entry)) -> Result<()> {
@@ -164,10 +160,6 @@ impl Engine for Buddy<'_> {
         Ok(())
     }
 
-    fn is_suspect(&self) -> bool {
-        self.suspect.get()
-    }
-
     fn verify(&self) -> Result<()> {
         let (mut at, mut free) = (0, 0);
         while at < self.units() {
@@ -201,7 +193,7 @@ impl Buddy<'_> {
     fn live(&self, unit: u32, word: Word) -> Live {
         let offset = self.base + u64::from(unit) * self.unit_len;
         let len = u64::from(word.size()) * self.unit_len;
-        Live { offset, len, size: word.size(), owner: word.owner() }
+        Live { offset, len, size: word.size(), owner: word.owner(), previous_free: false }
     }
 
     #[inline]

@@ -56,7 +56,8 @@ impl Why {
 
 pub(super) type Result<T, F = Flaw> = std::result::Result<T, F>;
 
-/// A live block.
+/// A live block, as its word was when it was checked. That is not read again: whatever others write meanwhile, what is done
+/// with the block stays within the bounds that were checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Live {
     /// Where its bytes begin, from the region's start.
@@ -67,6 +68,8 @@ pub(super) struct Live {
     pub size: u32,
     /// Its owner; 0 for a published one.
     pub owner: u32,
+    /// Whether the block before it is free, where its word says so.
+    pub previous_free: bool,
 }
 
 /// A block as the chain has it.
@@ -96,8 +99,6 @@ pub(super) trait Engine {
     fn largest_free(&self) -> Result<u64>;
     /// Makes everything that is derived anew from the chain. Changes nothing when the chain is flawed.
     fn rebuild(&self) -> Result<()>;
-    /// Whether an operation that was committed could not keep the index in order: it is to be made anew.
-    fn is_suspect(&self) -> bool;
     /// Checks that chain and index are whole and agree.
     fn verify(&self) -> Result<()>;
 }

@@ -48,7 +48,7 @@ pub(super) struct Linear<'a, I> {
     /// Where granule 0 is, from the region's start.
     pub base: u64,
     /// Set when a free block could not be made known to the index.
-    pub suspect: Cell<bool>,
+    pub suspect: &'a Cell<bool>,
 }
 
 impl<I: Index> Engine for Linear<'_, I> {
@@ -84,19 +84,19 @@ impl<I: Index> Engine for Linear<'_, I> {
             return Err(Flaw::NotLive);
         }
         let granule = (inside / GRANULE) as u32;
-        if !self.space.starts.get(granule) || self.space.word(granule)?.is_free() {
+        if !self.space.starts.get(granule) {
             return Err(Flaw::NotLive);
         }
-        Ok(self.live(granule, self.space.block(granule)?))
+        let word = self.space.block(granule)?;
+        if word.is_free() { Err(Flaw::NotLive) } else { Ok(self.live(granule, word)) }
     }
 
     fn free(&self, block: Live) -> Result<()> {
         let space = &self.space;
         let granule = self.granule(block);
-        let word = space.block(granule)?;
-        let mut end = granule + word.size();
+        let mut end = granule + block.size;
         let absorbed = self.free_after(end)?;
-        let before = if word.is_previous_free() { Some(space.previous(granule)?) } else { None };
+        let before = if block.previous_free { Some(space.previous(granule)?) } else { None };
         // Everything was looked at: from here on the index changes.
         if let Some(size) = absorbed {
             self.index.remove(space, end, size)?;
@@ -112,7 +112,7 @@ impl<I: Index> Engine for Linear<'_, I> {
             space.starts.clear(granule);
         }
         if absorbed.is_some() {
-            space.starts.clear(granule + word.size());
+            space.starts.clear(granule + block.size);
         } else {
             space.tell_next(end, true)?;
         }
@@ -123,24 +123,23 @@ impl<I: Index> Engine for Linear<'_, I> {
     fn resize(&self, block: Live, len: u64) -> Result<Option<Live>> {
         let space = &self.space;
         let granule = self.granule(block);
-        let word = space.block(granule)?;
         let Some(need) = size_for(len) else { return Ok(None) };
-        let end = granule + word.size();
+        let end = granule + block.size;
         let absorbed = self.free_after(end)?.unwrap_or(0);
         // At most 2³², since both lie within the heap.
-        let room = word.size() + absorbed;
+        let room = block.size + absorbed;
         if need > room {
             return Ok(None);
         }
-        if need == word.size() || need < word.size() && room - need < MIN_SIZE {
-            return Ok(Some(self.live(granule, word)));
+        if need == block.size || need < block.size && room - need < MIN_SIZE {
+            return Ok(Some(block));
         }
         if absorbed > 0 {
             self.index.remove(space, end, absorbed)?;
         }
         let rest = room - need;
         let size = if rest >= MIN_SIZE { need } else { room };
-        let used = Word::used(size, word.owner()).with_previous_free(word.is_previous_free());
+        let used = Word::used(size, block.owner).with_previous_free(block.previous_free);
         if rest >= MIN_SIZE {
             space.set_word(granule + need, Word::free(rest))?;
         }
@@ -157,10 +156,8 @@ impl<I: Index> Engine for Linear<'_, I> {
     }
 
     fn set_owner(&self, block: Live, owner: u32) -> Result<()> {
-        let granule = self.granule(block);
-        let word = self.space.block(granule)?;
-        let owned = Word::used(word.size(), owner).with_previous_free(word.is_previous_free());
-        self.space.set_word(granule, owned)
+        let owned = Word::used(block.size, owner).with_previous_free(block.previous_free);
+        self.space.set_word(self.granule(block), owned)
     }
 
     fn each(&self, visit: &mut dyn FnMut(Entry)) -> Result<()> {
@@ -204,10 +201,6 @@ impl<I: Index> Engine for Linear<'_, I> {
         self.space.set_word(self.space.end, Word::END.with_previous_free(previous_free))
     }
 
-    fn is_suspect(&self) -> bool {
-        self.suspect.get()
-    }
-
     fn verify(&self) -> Result<()> {
         let (mut at, mut blocks, mut free, mut previous) = (1, 0, 0, None);
         while at < self.space.end {
@@ -244,7 +237,8 @@ impl<I: Index> Linear<'_, I> {
     #[inline]
     fn live(&self, granule: u32, word: Word) -> Live {
         let offset = self.base + u64::from(granule) * GRANULE;
-        Live { offset, len: usable(word.size()), size: word.size(), owner: word.owner() }
+        let previous_free = word.is_previous_free();
+        Live { offset, len: usable(word.size()), size: word.size(), owner: word.owner(), previous_free }
     }
 
     #[inline]

@@ -134,11 +134,13 @@ fn format(plan: &Plan, payload: &SharedBytes<'_>) -> Result<()> {
     let table_offset = (payload.as_ptr().addr() + size_of::<HeapRecord>()) % MAX_HEAP_ALIGN;
     let table = payload.records(size_of::<HeapRecord>(), plan.table_len())?;
     let start = plan.space_start(table_offset);
-    with_engine(plan, payload.shared(0)?, table, start, 0, |engine| engine.format());
+    let suspect = Cell::new(false);
+    with_engine(plan, payload.shared(0)?, table, start, 0, &suspect, |engine| engine.format());
     Ok(())
 }
 
-/// Calls `use_it` with the heap's engine.
+/// Calls `use_it` with the heap's engine, which sets `suspect` when it committed something and then could not keep its index in
+/// order.
 #[inline]
 fn with_engine<R>(
     plan: &Plan,
@@ -146,9 +148,9 @@ fn with_engine<R>(
     table: &[AtomicU64],
     space_start: usize,
     base: u64,
+    suspect: &Cell<bool>,
     use_it: impl FnOnce(&dyn Engine) -> R,
 ) -> R {
-    let suspect = Cell::new(false);
     let (starts, rest) = table.split_at(plan.starts_words);
     let words = &table[space_start..][..plan.len as usize / 8];
     // The last granule's word is the end's.

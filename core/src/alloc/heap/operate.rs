@@ -1,6 +1,7 @@
 //! How every operation on a heap runs: under its lock, on blocks that were checked, with what is derived from them mended
 //! where it proves wrong.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::engine::{self, Engine, Flaw, Live};
@@ -77,9 +78,10 @@ impl Heap {
     ) -> Result<R> {
         let me = self.object.me(operation)?;
         let _locked = self.lock(operation)?;
-        self.with(|engine| match body(engine, me) {
+        let suspect = Cell::new(false);
+        self.with_suspect(&suspect, |engine| match body(engine, me) {
             Ok(result) => {
-                if engine.is_suspect() {
+                if suspect.get() {
                     // What was asked for is done; a chain that is flawed elsewhere is told by what meets it.
                     let _ = self.repair(engine);
                 }
@@ -95,7 +97,13 @@ impl Heap {
 
     #[inline]
     pub(super) fn with<R>(&self, use_it: impl FnOnce(&dyn Engine) -> R) -> R {
-        with_engine(&self.plan, &self.object, self.object.table(), self.space_start, self.base, use_it)
+        self.with_suspect(&Cell::new(false), use_it)
+    }
+
+    #[inline]
+    fn with_suspect<R>(&self, suspect: &Cell<bool>, use_it: impl FnOnce(&dyn Engine) -> R) -> R {
+        let table = self.object.table();
+        with_engine(&self.plan, &self.object, table, self.space_start, self.base, suspect, use_it)
     }
 
     /// Takes the heap's lock. After the death of an owner everything is put in order first.
