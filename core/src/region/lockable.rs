@@ -1,8 +1,6 @@
 //! What the region's guard and a named mutex have in common: an owner word in a region, taken through a handle that may
 //! be closed.
 
-use std::time::Duration;
-
 use super::memory::Memory;
 use crate::atomic::Ordering::Relaxed;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,16 +36,6 @@ impl Lockable<'_> {
             return self.keep_if_open(Acquired::Clean, me);
         }
         self.acquire_slow(me, wait)
-    }
-
-    /// As [`Lockable::acquire`], for at most this long. Reads no clock when the lock is free.
-    #[inline]
-    pub fn acquire_within(&self, timeout: Duration) -> Result<Acquired> {
-        let me = self.memory.me(self.operations.lock)?;
-        if word::lock_fast(self.owner, me) {
-            return self.keep_if_open(Acquired::Clean, me);
-        }
-        self.acquire_slow(me, &Wait::timeout(timeout))
     }
 
     /// A closed handle must not wait: nobody might give back what is held through another one.

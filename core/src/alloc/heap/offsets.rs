@@ -112,15 +112,17 @@ impl Heap {
     /// block lives and this handle is not closed; after a close it leads to zeros as long as the handle exists.
     ///
     /// Errors: `OutOfRange`, `Closed`.
+    #[inline]
     pub fn address(&self, offset: u64, len: usize) -> Result<NonNull<u8>> {
         let operation = "view block";
         self.object.expect_open(operation)?;
-        let inside = offset.wrapping_sub(self.base);
-        check_range(usize::try_from(inside).unwrap_or(usize::MAX), len, self.plan.len as usize)
+        let inside = offset.wrapping_sub(self.base) as usize;
+        check_range(inside, len, self.plan.len as usize)
             .map_err(|error| error.about(operation, self.full_name()))?;
-        let bytes = self.object.memory().bytes();
-        let range = bytes.slice(offset as usize..offset as usize + len)?;
-        Ok(NonNull::new(range.as_ptr()).unwrap_or(NonNull::dangling()))
+        let space = NonNull::from(&self.object.table()[self.space_start]).cast::<u8>();
+        #[allow(unsafe_code)]
+        // SAFETY: `inside` lies in the space, which lies in the table.
+        Ok(unsafe { space.add(inside) })
     }
 
     /// As [`Heap::address`] of a whole live block, whosever it is, and its length; counts a view in, which

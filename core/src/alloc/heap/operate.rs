@@ -9,6 +9,8 @@ use super::{Heap, MAX_HEAP_ALIGN, with_engine};
 use crate::atomic::Ordering::Relaxed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::party::{Acquired, Party};
+use crate::protocol::wait::Wait;
+use crate::protocol::word;
 use crate::region::Operations;
 
 /// How long an operation waits for the heap's lock: it is held for microseconds, except by a stopped process.
@@ -76,8 +78,8 @@ impl Heap {
         operation: &'static str,
         body: impl Fn(&dyn Engine, u32) -> engine::Result<Result<R>>,
     ) -> Result<R> {
-        let me = self.object.me(operation)?;
-        let _locked = self.lock(operation)?;
+        let locked = self.lock(operation)?;
+        let me = locked.me;
         let suspect = Cell::new(false);
         self.with_suspect(&suspect, |engine| match body(engine, me) {
             Ok(result) => {
@@ -106,15 +108,27 @@ impl Heap {
         with_engine(&self.plan, &self.object, table, self.space_start, self.base, suspect, use_it)
     }
 
-    /// Takes the heap's lock. After the death of an owner everything is put in order first.
+    /// Takes the heap's lock for this process, whose id the result has. After the death of an owner everything is put in order
+    /// first.
     #[inline]
     pub(super) fn lock(&self, operation: &'static str) -> Result<Locked<'_>> {
-        let acquired = self
-            .object
-            .lockable(&self.object.lock, &OPERATIONS)
-            .acquire_within(PATIENCE)
+        let memory = self.object.memory();
+        let me = memory.me(operation)?;
+        if word::lock_fast(&self.object.lock, me) {
+            let locked = Locked { heap: self, me };
+            // Only after it is taken, as every lock of the region: a close must see it held, or we the handle closed.
+            return self.object.expect_open(operation).map(|()| locked);
+        }
+        self.lock_slow(operation, me)
+    }
+
+    #[cold]
+    fn lock_slow(&self, operation: &'static str, me: u32) -> Result<Locked<'_>> {
+        let lockable = self.object.lockable(&self.object.lock, &OPERATIONS);
+        let acquired = lockable
+            .acquire(&Wait::timeout(PATIENCE))
             .map_err(|error| error.about(operation, self.full_name()))?;
-        let locked = Locked(self);
+        let locked = Locked { heap: self, me };
         if acquired == Acquired::OwnerDied {
             self.recover(operation)?;
         }
@@ -226,11 +240,14 @@ impl Heap {
 }
 
 /// The heap's lock is held.
-pub(super) struct Locked<'a>(&'a Heap);
+pub(super) struct Locked<'a> {
+    heap: &'a Heap,
+    pub me: u32,
+}
 
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.object.lockable(&self.0.object.lock, &OPERATIONS).release_quietly();
+        word::unlock(&self.heap.object.lock, self.me, 1, self.heap.object.memory());
     }
 }

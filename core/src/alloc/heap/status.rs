@@ -169,7 +169,6 @@ impl Heap {
     /// Errors: `Corrupted`, which says what is wrong; `Timeout`, `Closed`.
     pub fn check(&self) -> Result<()> {
         let operation = "check heap";
-        self.object.me(operation)?;
         let _locked = self.lock(operation)?;
         self.with(|engine| engine.verify().and_then(|()| self.verify_counts(engine)))
             .map_err(|flaw| self.flawed(operation, flaw))
