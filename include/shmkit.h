@@ -187,9 +187,6 @@
 // The most arguments that shmkit_code_call takes.
 #define SHMKIT_CODE_MAX_ARGUMENTS 6
 
-// Open for reading only: nothing in the log changes.
-#define SHMKIT_LOG_READ_ONLY (1 << 0)
-
 // Take back the blocks of the dead as soon as a death is noticed or there is no room otherwise.
 #define SHMKIT_HEAP_RECLAIM (1 << 0)
 
@@ -207,6 +204,9 @@
 
 // The owner lives.
 #define SHMKIT_BLOCK_OWNER_ALIVE (1 << 2)
+
+// Open for reading only: nothing in the log changes.
+#define SHMKIT_LOG_READ_ONLY (1 << 0)
 
 // Create the file when it is missing, and make it long enough. Never truncates one that exists.
 #define SHMKIT_MAP_CREATE (1 << 0)
@@ -732,6 +732,91 @@ typedef struct {
     char message[768];
 } shmkit_error_t;
 
+// How a heap is created; who opens one that exists must ask for the same.
+typedef struct {
+    // sizeof(shmkit_heap_options_t).
+    size_t size;
+    // Bytes for blocks and the eight bytes before each.
+    uint64_t len;
+    // A shmkit_heap_strategy_t: which free block an allocation takes.
+    uint32_t strategy;
+    // Bytes of the smallest block of a heap of buddies, a power of two from 32 to 4096. 0: 64.
+    uint32_t min_block;
+    // SHMKIT_HEAP_RECLAIM, SHMKIT_HEAP_PATH.
+    uint32_t flags;
+    // 0.
+    uint32_t reserved;
+} shmkit_heap_options_t;
+
+// A live block: what other processes call it, and where it is here.
+typedef struct {
+    // From the region's start.
+    uint64_t offset;
+    // How many bytes it offers: what was asked for, or somewhat more.
+    size_t len;
+    // Its first byte. Valid while the block lives and the heap's handle is not closed; after a close it leads to zeros until
+    // shmkit_heap_free.
+    void *data;
+} shmkit_block_t;
+
+// A heap in numbers. Bytes are those that blocks offer; the words before them count nowhere.
+typedef struct {
+    // sizeof(shmkit_heap_statistics_t).
+    size_t size;
+    // Bytes of the heap, all in all.
+    uint64_t len;
+    // Bytes of live blocks.
+    uint64_t used;
+    // Bytes of free blocks.
+    uint64_t free;
+    // Bytes of the largest free block.
+    uint64_t largest_free;
+    // Number of live blocks.
+    uint64_t used_blocks;
+    // How many of them are published.
+    uint64_t published_blocks;
+    // Number of free blocks.
+    uint64_t free_blocks;
+    // How often what is derived from the blocks was made anew, after the death of somebody who held the heap's lock.
+    uint64_t repairs;
+    // Blocks that were taken back from the dead.
+    uint64_t reclaimed;
+    // 1 − largest free block ÷ free bytes.
+    double fragmentation;
+} shmkit_heap_statistics_t;
+
+// One block of a heap.
+typedef struct {
+    // Where its bytes begin, from the region's start.
+    uint64_t offset;
+    // How many bytes it offers.
+    uint64_t len;
+    // SHMKIT_BLOCK_FREE and the others.
+    uint32_t flags;
+    // The owner's slot; 0 for a block without.
+    uint32_t slot;
+    // The owner's process id; 0 when there is none, or its slot has a new owner.
+    uint32_t pid;
+    // 0.
+    uint32_t reserved;
+} shmkit_block_status_t;
+
+// What one process has of a heap.
+typedef struct {
+    // Number of its blocks.
+    uint64_t blocks;
+    // Bytes that they offer.
+    uint64_t bytes;
+    // Its slot.
+    uint32_t slot;
+    // Its process id; 0 when the slot has a new owner.
+    uint32_t pid;
+    // SHMKIT_BLOCK_OWNER_ALIVE, or 0.
+    uint32_t flags;
+    // 0.
+    uint32_t reserved;
+} shmkit_heap_owner_t;
+
 // How a log is created or opened. NULL in its place, SHMKIT_LOG_OPTIONS_INIT, and all zeros but the size mean the same:
 // the defaults.
 typedef struct {
@@ -932,91 +1017,6 @@ typedef struct {
     // Where it ended.
     uint64_t end;
 } shmkit_log_verified_t;
-
-// How a heap is created; who opens one that exists must ask for the same.
-typedef struct {
-    // sizeof(shmkit_heap_options_t).
-    size_t size;
-    // Bytes for blocks and the eight bytes before each.
-    uint64_t len;
-    // A shmkit_heap_strategy_t: which free block an allocation takes.
-    uint32_t strategy;
-    // Bytes of the smallest block of a heap of buddies, a power of two from 32 to 4096. 0: 64.
-    uint32_t min_block;
-    // SHMKIT_HEAP_RECLAIM, SHMKIT_HEAP_PATH.
-    uint32_t flags;
-    // 0.
-    uint32_t reserved;
-} shmkit_heap_options_t;
-
-// A live block: what other processes call it, and where it is here.
-typedef struct {
-    // From the region's start.
-    uint64_t offset;
-    // How many bytes it offers: what was asked for, or somewhat more.
-    size_t len;
-    // Its first byte. Valid while the block lives and the heap's handle is not closed; after a close it leads to zeros until
-    // shmkit_heap_free.
-    void *data;
-} shmkit_block_t;
-
-// A heap in numbers. Bytes are those that blocks offer; the words before them count nowhere.
-typedef struct {
-    // sizeof(shmkit_heap_statistics_t).
-    size_t size;
-    // Bytes of the heap, all in all.
-    uint64_t len;
-    // Bytes of live blocks.
-    uint64_t used;
-    // Bytes of free blocks.
-    uint64_t free;
-    // Bytes of the largest free block.
-    uint64_t largest_free;
-    // Number of live blocks.
-    uint64_t used_blocks;
-    // How many of them are published.
-    uint64_t published_blocks;
-    // Number of free blocks.
-    uint64_t free_blocks;
-    // How often what is derived from the blocks was made anew, after the death of somebody who held the heap's lock.
-    uint64_t repairs;
-    // Blocks that were taken back from the dead.
-    uint64_t reclaimed;
-    // 1 − largest free block ÷ free bytes.
-    double fragmentation;
-} shmkit_heap_statistics_t;
-
-// One block of a heap.
-typedef struct {
-    // Where its bytes begin, from the region's start.
-    uint64_t offset;
-    // How many bytes it offers.
-    uint64_t len;
-    // SHMKIT_BLOCK_FREE and the others.
-    uint32_t flags;
-    // The owner's slot; 0 for a block without.
-    uint32_t slot;
-    // The owner's process id; 0 when there is none, or its slot has a new owner.
-    uint32_t pid;
-    // 0.
-    uint32_t reserved;
-} shmkit_block_status_t;
-
-// What one process has of a heap.
-typedef struct {
-    // Number of its blocks.
-    uint64_t blocks;
-    // Bytes that they offer.
-    uint64_t bytes;
-    // Its slot.
-    uint32_t slot;
-    // Its process id; 0 when the slot has a new owner.
-    uint32_t pid;
-    // SHMKIT_BLOCK_OWNER_ALIVE, or 0.
-    uint32_t flags;
-    // 0.
-    uint32_t reserved;
-} shmkit_heap_owner_t;
 
 // How to make a mapping. Begin with SHMKIT_MAP_OPTIONS_INIT: the whole file, shared, for reading. NULL means the same.
 typedef struct {
@@ -1668,6 +1668,176 @@ shmkit_status_t shmkit_region_guard_words(const shmkit_region_t *region,
 // Whether anybody holds the guard at this moment, dead or alive; false for NULL.
 bool shmkit_region_is_locked(const shmkit_region_t *region);
 
+// Bytes of an arena in which such a heap finds room: what `arena_len` of shmkit_region_options_t needs for it. 0 for options
+// that no heap can have.
+uint64_t shmkit_heap_arena_len(const shmkit_heap_options_t *options);
+
+// Opens the heap of this name, creating it when it is missing; with NULL for `options`, the one that exists, with whatever it
+// was created.
+//
+// On success `*out` is a handle for shmkit_heap_free, else NULL. It may outlive the region's handle.
+// Fails with PARAMETER_MISMATCH (it exists with other options), NOT_FOUND (NULL for `options`), INVALID_LENGTH,
+// INVALID_ARGUMENT, WRONG_KIND (the name is another object's), INVALID_NAME, NO_SPACE (no room in the arena: see
+// shmkit_heap_arena_len), READ_ONLY, CLOSED (the region).
+shmkit_status_t shmkit_heap_open(const shmkit_region_t *region,
+                                 const char *name,
+                                 const shmkit_heap_options_t *options,
+                                 shmkit_heap_t **out,
+                                 shmkit_error_t *error);
+
+// Creates a region that holds one heap, and opens the heap. shmkit_region_unlink removes the region's name.
+//
+// On success `*out` is a handle for shmkit_heap_free, else NULL. Fails as shmkit_region_create and shmkit_heap_open do.
+shmkit_status_t shmkit_heap_create(const char *name,
+                                   const shmkit_heap_options_t *options,
+                                   shmkit_heap_t **out,
+                                   shmkit_error_t *error);
+
+// Opens the heap of such a region, or creates both. Fails as shmkit_region_open_or_create and shmkit_heap_open do.
+shmkit_status_t shmkit_heap_open_or_create(const char *name,
+                                           const shmkit_heap_options_t *options,
+                                           shmkit_heap_t **out,
+                                           shmkit_error_t *error);
+
+// Opens the heap of such a region, with whatever it was created: of `flags`, SHMKIT_HEAP_PATH matters. Fails as
+// shmkit_region_open and shmkit_heap_open do.
+shmkit_status_t shmkit_heap_open_own(const char *name,
+                                     uint32_t flags,
+                                     shmkit_heap_t **out,
+                                     shmkit_error_t *error);
+
+// Allocates a block of at least `len` bytes at a multiple of `align`, a power of two up to 4096; 0 means 16. The bytes may be
+// anything, or with SHMKIT_HEAP_ZEROED in `flags` are zero. The block is this process's until it frees or publishes it.
+//
+// Fails with NO_SPACE, INVALID_LENGTH (0), INVALID_ARGUMENT, TIMEOUT (a stopped process has had the heap's lock for ten
+// seconds), CORRUPTED, CLOSED; `*block` is all zero then.
+shmkit_status_t shmkit_heap_allocate(const shmkit_heap_t *heap,
+                                     size_t len,
+                                     size_t align,
+                                     uint32_t flags,
+                                     shmkit_block_t *block,
+                                     shmkit_error_t *error);
+
+// Frees the block that begins at `offset`: one of this process's, or a published one.
+//
+// Fails with INVALID_BLOCK (no live block begins there: it was freed, or lies elsewhere), NOT_OWNER (another process's),
+// CORRUPTED, TIMEOUT, CLOSED.
+shmkit_status_t shmkit_heap_deallocate(const shmkit_heap_t *heap,
+                                       uint64_t offset,
+                                       shmkit_error_t *error);
+
+// Makes the block at `block->offset` longer or shorter, where it is if there is room, else elsewhere with the same bytes, at a
+// multiple of `align` (0 means 16). `*block` says where it is then.
+//
+// Fails as shmkit_heap_allocate and shmkit_heap_deallocate do; then the block and `*block` are as they were.
+shmkit_status_t shmkit_heap_resize(const shmkit_heap_t *heap,
+                                   shmkit_block_t *block,
+                                   size_t len,
+                                   size_t align,
+                                   shmkit_error_t *error);
+
+// Makes the block at `block->offset` longer or shorter where it is. What lay behind its new end is lost.
+//
+// Fails with NO_SPACE (it cannot grow so far here), and as shmkit_heap_deallocate does; then the block and `*block` are as
+// they were.
+shmkit_status_t shmkit_heap_resize_in_place(const shmkit_heap_t *heap,
+                                            shmkit_block_t *block,
+                                            size_t len,
+                                            shmkit_error_t *error);
+
+// How many bytes the live block at `offset` offers, whosever it is. Fails with INVALID_BLOCK, CORRUPTED, TIMEOUT, CLOSED;
+// `*len` is 0 then.
+shmkit_status_t shmkit_heap_usable_size(const shmkit_heap_t *heap,
+                                        uint64_t offset,
+                                        size_t *len,
+                                        shmkit_error_t *error);
+
+// Gives a block away: it belongs to nobody, and outlives this process, until somebody adopts or frees it.
+//
+// Fails with NOT_OWNER (another process's, or published already), and as shmkit_heap_deallocate does.
+shmkit_status_t shmkit_heap_publish(const shmkit_heap_t *heap,
+                                    uint64_t offset,
+                                    shmkit_error_t *error);
+
+// Makes a block this process's own that is published, or whose owner died. Of several who try, one gets it.
+//
+// Fails with NOT_OWNER (a living process has it), INVALID_BLOCK, CORRUPTED, TIMEOUT, CLOSED; `*block` is all zero then.
+shmkit_status_t shmkit_heap_adopt(const shmkit_heap_t *heap,
+                                  uint64_t offset,
+                                  shmkit_block_t *block,
+                                  shmkit_error_t *error);
+
+// Takes a view of a live block, whosever it is: the handle cannot be closed until shmkit_heap_unpin. It does not keep the
+// owner from freeing the block.
+//
+// Fails with INVALID_BLOCK, CORRUPTED, TIMEOUT, CLOSED; `*block` is all zero then.
+shmkit_status_t shmkit_heap_pin(const shmkit_heap_t *heap,
+                                uint64_t offset,
+                                bool writable,
+                                shmkit_block_t *block,
+                                shmkit_error_t *error);
+
+// Gives back a view that shmkit_heap_pin took with the same `writable`. Fails with INVALID_ARGUMENT when there is none.
+shmkit_status_t shmkit_heap_unpin(const shmkit_heap_t *heap,
+                                  bool writable,
+                                  shmkit_error_t *error);
+
+// Ends the use of the heap through this handle; repeating it does nothing. The handle stays: its calls answer CLOSED until
+// shmkit_heap_free takes it. Fails, and changes nothing, with BUSY while views of this handle live.
+//
+// Blocks that are not published stay this process's while it has anything of the region open, and are a dead one's after.
+shmkit_status_t shmkit_heap_close(const shmkit_heap_t *heap,
+                                  shmkit_error_t *error);
+
+// Closes the heap if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more. For a
+// block, see shmkit_heap_deallocate.
+void shmkit_heap_free(shmkit_heap_t *heap);
+
+// Fills `statistics`, whose `size` is set. Looks at every block, with the heap's lock held.
+//
+// Fails with CORRUPTED, TIMEOUT, CLOSED.
+shmkit_status_t shmkit_heap_statistics(const shmkit_heap_t *heap,
+                                       shmkit_heap_statistics_t *statistics,
+                                       shmkit_error_t *error);
+
+// Writes what there is of the first `capacity` blocks, in the order of their addresses. `*count`, unless NULL, becomes the
+// number of all; it changes when others allocate. `blocks` of NULL with a `capacity` of 0 only asks for that.
+//
+// Fails with CORRUPTED, TIMEOUT, CLOSED.
+shmkit_status_t shmkit_heap_blocks(const shmkit_heap_t *heap,
+                                   shmkit_block_status_t *blocks,
+                                   size_t capacity,
+                                   size_t *count,
+                                   shmkit_error_t *error);
+
+// As shmkit_heap_blocks, for the processes that have blocks, the dead included.
+shmkit_status_t shmkit_heap_owners(const shmkit_heap_t *heap,
+                                   shmkit_heap_owner_t *owners,
+                                   size_t capacity,
+                                   size_t *count,
+                                   shmkit_error_t *error);
+
+// Frees all blocks of processes that died, except published ones; `*count`, unless NULL, becomes how many there were.
+//
+// Fails with CORRUPTED, TIMEOUT, CLOSED.
+shmkit_status_t shmkit_heap_reclaim(const shmkit_heap_t *heap,
+                                    uint64_t *count,
+                                    shmkit_error_t *error);
+
+// Checks that the heap is whole: every block, and all that is derived from them. Fails with CORRUPTED, whose text says what
+// is wrong; TIMEOUT, CLOSED.
+shmkit_status_t shmkit_heap_check(const shmkit_heap_t *heap,
+                                  shmkit_error_t *error);
+
+// How the heap was created: a shmkit_heap_strategy_t; SHMKIT_HEAP_STRATEGY_BEST_FIT for NULL.
+uint32_t shmkit_heap_strategy(const shmkit_heap_t *heap);
+
+// The name in its region; it lives as long as the handle. "" for NULL.
+const char *shmkit_heap_name(const shmkit_heap_t *heap);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_heap_is_closed(const shmkit_heap_t *heap);
+
 // Creates a log in this directory, which is made if it is missing, and opens it.
 //
 // `options` may be NULL. On success `*out` is a handle for shmkit_log_free, else NULL.
@@ -1914,176 +2084,6 @@ shmkit_status_t shmkit_log_status(const shmkit_log_t *log,
 shmkit_status_t shmkit_log_verify(const shmkit_log_t *log,
                                   shmkit_log_verified_t *verified,
                                   shmkit_error_t *error);
-
-// Bytes of an arena in which such a heap finds room: what `arena_len` of shmkit_region_options_t needs for it. 0 for options
-// that no heap can have.
-uint64_t shmkit_heap_arena_len(const shmkit_heap_options_t *options);
-
-// Opens the heap of this name, creating it when it is missing; with NULL for `options`, the one that exists, with whatever it
-// was created.
-//
-// On success `*out` is a handle for shmkit_heap_free, else NULL. It may outlive the region's handle.
-// Fails with PARAMETER_MISMATCH (it exists with other options), NOT_FOUND (NULL for `options`), INVALID_LENGTH,
-// INVALID_ARGUMENT, WRONG_KIND (the name is another object's), INVALID_NAME, NO_SPACE (no room in the arena: see
-// shmkit_heap_arena_len), READ_ONLY, CLOSED (the region).
-shmkit_status_t shmkit_heap_open(const shmkit_region_t *region,
-                                 const char *name,
-                                 const shmkit_heap_options_t *options,
-                                 shmkit_heap_t **out,
-                                 shmkit_error_t *error);
-
-// Creates a region that holds one heap, and opens the heap. shmkit_region_unlink removes the region's name.
-//
-// On success `*out` is a handle for shmkit_heap_free, else NULL. Fails as shmkit_region_create and shmkit_heap_open do.
-shmkit_status_t shmkit_heap_create(const char *name,
-                                   const shmkit_heap_options_t *options,
-                                   shmkit_heap_t **out,
-                                   shmkit_error_t *error);
-
-// Opens the heap of such a region, or creates both. Fails as shmkit_region_open_or_create and shmkit_heap_open do.
-shmkit_status_t shmkit_heap_open_or_create(const char *name,
-                                           const shmkit_heap_options_t *options,
-                                           shmkit_heap_t **out,
-                                           shmkit_error_t *error);
-
-// Opens the heap of such a region, with whatever it was created: of `flags`, SHMKIT_HEAP_PATH matters. Fails as
-// shmkit_region_open and shmkit_heap_open do.
-shmkit_status_t shmkit_heap_open_own(const char *name,
-                                     uint32_t flags,
-                                     shmkit_heap_t **out,
-                                     shmkit_error_t *error);
-
-// Allocates a block of at least `len` bytes at a multiple of `align`, a power of two up to 4096; 0 means 16. The bytes may be
-// anything, or with SHMKIT_HEAP_ZEROED in `flags` are zero. The block is this process's until it frees or publishes it.
-//
-// Fails with NO_SPACE, INVALID_LENGTH (0), INVALID_ARGUMENT, TIMEOUT (a stopped process has had the heap's lock for ten
-// seconds), CORRUPTED, CLOSED; `*block` is all zero then.
-shmkit_status_t shmkit_heap_allocate(const shmkit_heap_t *heap,
-                                     size_t len,
-                                     size_t align,
-                                     uint32_t flags,
-                                     shmkit_block_t *block,
-                                     shmkit_error_t *error);
-
-// Frees the block that begins at `offset`: one of this process's, or a published one.
-//
-// Fails with INVALID_BLOCK (no live block begins there: it was freed, or lies elsewhere), NOT_OWNER (another process's),
-// CORRUPTED, TIMEOUT, CLOSED.
-shmkit_status_t shmkit_heap_deallocate(const shmkit_heap_t *heap,
-                                       uint64_t offset,
-                                       shmkit_error_t *error);
-
-// Makes the block at `block->offset` longer or shorter, where it is if there is room, else elsewhere with the same bytes, at a
-// multiple of `align` (0 means 16). `*block` says where it is then.
-//
-// Fails as shmkit_heap_allocate and shmkit_heap_deallocate do; then the block and `*block` are as they were.
-shmkit_status_t shmkit_heap_resize(const shmkit_heap_t *heap,
-                                   shmkit_block_t *block,
-                                   size_t len,
-                                   size_t align,
-                                   shmkit_error_t *error);
-
-// Makes the block at `block->offset` longer or shorter where it is. What lay behind its new end is lost.
-//
-// Fails with NO_SPACE (it cannot grow so far here), and as shmkit_heap_deallocate does; then the block and `*block` are as
-// they were.
-shmkit_status_t shmkit_heap_resize_in_place(const shmkit_heap_t *heap,
-                                            shmkit_block_t *block,
-                                            size_t len,
-                                            shmkit_error_t *error);
-
-// How many bytes the live block at `offset` offers, whosever it is. Fails with INVALID_BLOCK, CORRUPTED, TIMEOUT, CLOSED;
-// `*len` is 0 then.
-shmkit_status_t shmkit_heap_usable_size(const shmkit_heap_t *heap,
-                                        uint64_t offset,
-                                        size_t *len,
-                                        shmkit_error_t *error);
-
-// Gives a block away: it belongs to nobody, and outlives this process, until somebody adopts or frees it.
-//
-// Fails with NOT_OWNER (another process's, or published already), and as shmkit_heap_deallocate does.
-shmkit_status_t shmkit_heap_publish(const shmkit_heap_t *heap,
-                                    uint64_t offset,
-                                    shmkit_error_t *error);
-
-// Makes a block this process's own that is published, or whose owner died. Of several who try, one gets it.
-//
-// Fails with NOT_OWNER (a living process has it), INVALID_BLOCK, CORRUPTED, TIMEOUT, CLOSED; `*block` is all zero then.
-shmkit_status_t shmkit_heap_adopt(const shmkit_heap_t *heap,
-                                  uint64_t offset,
-                                  shmkit_block_t *block,
-                                  shmkit_error_t *error);
-
-// Takes a view of a live block, whosever it is: the handle cannot be closed until shmkit_heap_unpin. It does not keep the
-// owner from freeing the block.
-//
-// Fails with INVALID_BLOCK, CORRUPTED, TIMEOUT, CLOSED; `*block` is all zero then.
-shmkit_status_t shmkit_heap_pin(const shmkit_heap_t *heap,
-                                uint64_t offset,
-                                bool writable,
-                                shmkit_block_t *block,
-                                shmkit_error_t *error);
-
-// Gives back a view that shmkit_heap_pin took with the same `writable`. Fails with INVALID_ARGUMENT when there is none.
-shmkit_status_t shmkit_heap_unpin(const shmkit_heap_t *heap,
-                                  bool writable,
-                                  shmkit_error_t *error);
-
-// Ends the use of the heap through this handle; repeating it does nothing. The handle stays: its calls answer CLOSED until
-// shmkit_heap_free takes it. Fails, and changes nothing, with BUSY while views of this handle live.
-//
-// Blocks that are not published stay this process's while it has anything of the region open, and are a dead one's after.
-shmkit_status_t shmkit_heap_close(const shmkit_heap_t *heap,
-                                  shmkit_error_t *error);
-
-// Closes the heap if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more. For a
-// block, see shmkit_heap_deallocate.
-void shmkit_heap_free(shmkit_heap_t *heap);
-
-// Fills `statistics`, whose `size` is set. Looks at every block, with the heap's lock held.
-//
-// Fails with CORRUPTED, TIMEOUT, CLOSED.
-shmkit_status_t shmkit_heap_statistics(const shmkit_heap_t *heap,
-                                       shmkit_heap_statistics_t *statistics,
-                                       shmkit_error_t *error);
-
-// Writes what there is of the first `capacity` blocks, in the order of their addresses. `*count`, unless NULL, becomes the
-// number of all; it changes when others allocate. `blocks` of NULL with a `capacity` of 0 only asks for that.
-//
-// Fails with CORRUPTED, TIMEOUT, CLOSED.
-shmkit_status_t shmkit_heap_blocks(const shmkit_heap_t *heap,
-                                   shmkit_block_status_t *blocks,
-                                   size_t capacity,
-                                   size_t *count,
-                                   shmkit_error_t *error);
-
-// As shmkit_heap_blocks, for the processes that have blocks, the dead included.
-shmkit_status_t shmkit_heap_owners(const shmkit_heap_t *heap,
-                                   shmkit_heap_owner_t *owners,
-                                   size_t capacity,
-                                   size_t *count,
-                                   shmkit_error_t *error);
-
-// Frees all blocks of processes that died, except published ones; `*count`, unless NULL, becomes how many there were.
-//
-// Fails with CORRUPTED, TIMEOUT, CLOSED.
-shmkit_status_t shmkit_heap_reclaim(const shmkit_heap_t *heap,
-                                    uint64_t *count,
-                                    shmkit_error_t *error);
-
-// Checks that the heap is whole: every block, and all that is derived from them. Fails with CORRUPTED, whose text says what
-// is wrong; TIMEOUT, CLOSED.
-shmkit_status_t shmkit_heap_check(const shmkit_heap_t *heap,
-                                  shmkit_error_t *error);
-
-// How the heap was created: a shmkit_heap_strategy_t; SHMKIT_HEAP_STRATEGY_BEST_FIT for NULL.
-uint32_t shmkit_heap_strategy(const shmkit_heap_t *heap);
-
-// The name in its region; it lives as long as the handle. "" for NULL.
-const char *shmkit_heap_name(const shmkit_heap_t *heap);
-
-// Whether this handle was closed; true for NULL.
-bool shmkit_heap_is_closed(const shmkit_heap_t *heap);
 
 // Maps a file.
 //
