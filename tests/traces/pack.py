@@ -1,7 +1,7 @@
 """Makes a trace of what record.c recorded: pack.py RECORDED TRACE [MOST]
 
-A trace is `shmkit trace 1`, a line break, and then one step after the other, each a number of LEB128 (seven bits a byte, the
-lowest first, the top bit says that there is more):
+A trace is `shmkit trace 1`, a line break, and then one step after the other, each a number of LEB128 (seven bits a
+byte, the lowest first, the top bit says that there is more):
 
     size << 2           allocate a block; it gets the number that became free last, else the next new one
     number << 2 | 1     free the block of this number
