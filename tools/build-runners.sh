@@ -42,6 +42,7 @@ build_c() {
     for task in "${tasks[@]}"; do
         compile_c "examples/$task/main.c" "build/examples/$task/c"
     done
+    compile_c examples/sysv/plain.c build/examples/sysv/plain
 }
 
 build_go() {

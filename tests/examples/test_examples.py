@@ -1,9 +1,12 @@
 """The examples of all languages do the same, print the same, and work together."""
 
 import itertools
+import os
 import re
+import secrets
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -141,11 +144,75 @@ def wait_until_it_counts(name: str, language: str) -> None:
         time.sleep(0.01)
 
 
+def test_shared_private(language: str, tmp_path: Path) -> None:
+    assert run("shared_private", language, str(tmp_path / "data.bin")).splitlines() == [
+        "after a private write: shared first, private secret, reader first",
+        "after a shared write: shared public, private secret, reader public",
+        "the file holds: public",
+    ]
+
+
+def test_protection(language: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.bin"
+    assert run("protection", language, str(path)).splitlines() == [
+        "a write to a read-only page: refused, read-only",
+        "a write to the page after it: done",
+        "protecting pages with a writable view: refused, busy",
+        "a read of a page without access: refused, no access",
+        "a write after all was allowed: done",
+        "allowing writes to a file open for reading: refused, read-only",
+    ]
+    assert path.read_bytes() == b"Config" + bytes(4090) + b"x" + bytes(4095)
+
+
+def test_anonymous(language: str) -> None:
+    assert run("anonymous", language) == "of my own: mine\nthe child wrote: Hi\n"
+
+
+@pytest.fixture
+def sysv_key() -> Iterator[str]:
+    """A System V key that nobody else uses; what is left under it goes."""
+    key = str(0x58000000 | os.getpid() & 0xFFFF | secrets.randbelow(1 << 8) << 16)
+    yield key
+    for program in (languages.example("sysv", "rust"), [languages.PLAIN_SYSV]):
+        subprocess.run([*program, "remove", key], capture_output=True)
+
+
+def test_sysv(language: str, sysv_key: str) -> None:
+    """With each other by way of a plain C program that knows nothing of the library."""
+
+    def plain(*arguments: str) -> str:
+        return subprocess.run(
+            [languages.PLAIN_SYSV, *arguments], check=True, capture_output=True, text=True, timeout=60
+        ).stdout
+
+    assert run("sysv", language, "write", sysv_key, f"from {language}") == f"wrote: from {language}\n"
+    assert plain("read", sysv_key) == f"read: from {language}\n"
+    assert plain("write", sysv_key, "from plain C") == "wrote: from plain C\n"
+    assert run("sysv", language, "read", sysv_key) == "read: from plain C\n"
+    assert run("sysv", language, "remove", sysv_key) == "removed\n"
+    assert "create it first" in refused("sysv", language, "read", sysv_key)
+
+    assert plain("write", sysv_key, "plain is first") == "wrote: plain is first\n"
+    assert run("sysv", language, "write", sysv_key, "second") == "wrote: second\n"
+    assert plain("read", sysv_key) == "read: second\n"
+    assert plain("remove", sysv_key) == "removed\n"
+
+
+def test_jit(language: str) -> None:
+    assert run("jit", language, "40", "2").splitlines() == [
+        "called before it is sealed: PermissionDenied",
+        "written after it is sealed: ReadOnly",
+        "2 + 40 = 42",
+        "patched: 2 + 2 = 4",
+    ]
+
+
 def test_failures_are_told(language: str, fresh_name: str, tmp_path: Path) -> None:
     """A newcomer who runs the steps in the wrong order reads what to do next."""
     missing = str(tmp_path / "missing")
     assert missing in refused("file_mapping", language, "read", missing)
     said = refused("named_region", language, "read", fresh_name)
     assert fresh_name in said and "create it first" in said
-    for task in ("file_mapping", "named_region", "lifecycle", "counter"):
+    for task in ("file_mapping", "named_region", "lifecycle", "counter", "shared_private", "protection", "sysv", "jit"):
         assert "usage" in refused(task, language).lower()

@@ -7,6 +7,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("rust", "c", "python", "go")
 
 
+#: The System V example without the library.
+PLAIN_SYSV = str(ROOT / "build/examples/sysv/plain")
+
+
 class NotBuilt(Exception):
     """A program is missing: an error of the set-up, which must not pass for a skipped test."""
 
