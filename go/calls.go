@@ -382,5 +382,7 @@ package shmkit
 // #cgo nocallback shmkit_window_cache_window_len
 // #cgo noescape shmkit_window_cache_write_at
 // #cgo nocallback shmkit_window_cache_write_at
+// #cgo noescape shmkit_word_changes_soon
+// #cgo nocallback shmkit_word_changes_soon
 // #include <shmkit.h>
 import "C"

@@ -73,7 +73,7 @@ func (g *gate) watch(ctx context.Context, gone <-chan struct{}, v sharedWord, pa
 
 // lead is watch for the one in front.
 func (g *gate) lead(ctx context.Context, gone <-chan struct{}, v sharedWord, passes func() bool) bool {
-	for {
+	for fresh := true; ; fresh = false {
 		announced := atomic.OrUint32(v.word, C.SHMKIT_WORD_WAITERS) | C.SHMKIT_WORD_WAITERS
 		g.tellOthers(v.look())
 		if passes() {
@@ -90,6 +90,9 @@ func (g *gate) lead(ctx context.Context, gone <-chan struct{}, v sharedWord, pas
 		}
 		if slice == 0 {
 			return false
+		}
+		if fresh && bool(C.shmkit_word_changes_soon((*C.uint32_t)(v.word), C.uint32_t(announced))) {
+			continue
 		}
 		sleepOn(v.word, announced, slice)
 		if v.mutex != nil && atomic.LoadUint32(v.word) == announced {

@@ -19,7 +19,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # A name beyond those of the header would collide with another Rust library in the same program.
-grep -oE '\bshmkit_[a-z_]+\(' include/shmkit.h | tr -d '(' | sort -u >"$work/declared"
+# Functions that the header defines itself are not in the library.
+sed -nE 's/^static inline .*\b(shmkit_[a-z_]+)\(.*/\1/p' include/shmkit.h | sort -u >"$work/inline"
+grep -oE '\bshmkit_[a-z_]+\(' include/shmkit.h | tr -d '(' | sort -u | comm -23 - "$work/inline" >"$work/declared"
 nm --defined-only --extern-only build/c/libshmkit.a 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u >"$work/defined"
 if ! diff -u "$work/declared" "$work/defined" >&2; then
     echo "go-static: the library does not define exactly what the header declares" >&2

@@ -59,6 +59,9 @@ pub use mapping::{
     MemoryUse, PageCounts, PageFlags, Pages, Protection, Sharing, Usage, View, clear_soft_dirty,
 };
 pub use protocol::party::Acquired;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub use protocol::spin::changes_soon;
 pub use protocol::wait::Wait;
 pub use region::{
     AttachmentStatus, Holder, LockError, LockGuard, LockResult, ObjectInfo, ObjectMode, ObjectStatus, Region,

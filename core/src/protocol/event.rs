@@ -112,7 +112,7 @@ fn wait_slow(
     party: &impl Party,
     wait: &Wait,
 ) -> Result<(), Stop> {
-    super::spin::until(word, party, |seen| seen & SET != 0, |_| false);
+    super::spin::until(word, || party.now_ns(), |seen| seen & SET != 0, |_| false);
     let mut sleeper = Sleeper::new(wait);
     loop {
         if passes(word, since, automatic) {

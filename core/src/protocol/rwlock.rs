@@ -87,7 +87,7 @@ impl<'a> RwLockWords<'a> {
     #[cold]
     fn read_slow(&self, me: u32, party: &impl Party, wait: &Wait) -> Result<Acquired, Stop> {
         let mut sleeper = Sleeper::new(wait);
-        super::spin::until(&self.writer().word, party, |seen| owner_of(seen) == 0, |_| false);
+        super::spin::until(&self.writer().word, || party.now_ns(), |seen| owner_of(seen) == 0, |_| false);
         loop {
             let seen = match self.enter(me, party) {
                 Ok(acquired) => return Ok(acquired),

@@ -52,7 +52,7 @@ pub(crate) fn try_acquire(word: &AtomicU32) -> bool {
 
 #[cold]
 fn acquire_slow(word: &AtomicU32, party: &impl Party, wait: &Wait) -> Result<(), Stop> {
-    spin::until(word, party, |seen| seen >= PERMIT, |_| false);
+    spin::until(word, || party.now_ns(), |seen| seen >= PERMIT, |_| false);
     let mut sleeper = Sleeper::new(wait);
     loop {
         if try_acquire(word) {

@@ -43,7 +43,7 @@ pub(crate) fn sleep(
     party: &impl Party,
 ) -> Result<bool, Stop> {
     let notified = |seen: u32| (seen ^ watched) & !WAITERS != 0;
-    if sleeper.is_fresh() && spin::until(word, party, notified, |_| false) {
+    if sleeper.is_fresh() && spin::until(word, || party.now_ns(), notified, |_| false) {
         // What the notifier did before is ours to see.
         word.load(Acquire);
         return Ok(true);

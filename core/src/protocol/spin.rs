@@ -10,7 +10,6 @@
 
 use std::sync::atomic::{AtomicU32 as ProcessWord, Ordering::Relaxed};
 
-use super::party::Party;
 use crate::atomic::AtomicU32;
 
 /// What this process learnt about the words of one table entry.
@@ -33,11 +32,18 @@ const EXPLORE_LAST: u32 = 512;
 /// Looks between two looks at the clock, which costs about as much as they do.
 const LOOKS: u32 = 8;
 
+/// Whether the word changes from `value` while it pays to look: for languages that wait on the words of an object
+/// themselves, before they sleep.
+#[cfg(not(loom))]
+pub fn changes_soon(word: &AtomicU32, value: u32) -> bool {
+    until(word, crate::sys::clock::monotonic_ns, |seen| seen != value, |_| false)
+}
+
 /// Looks at the word until it is `ready`, for as long as has paid off before. `true` when it is ready. `hopeless` ends it
 /// early.
 pub(crate) fn until(
     word: &AtomicU32,
-    party: &impl Party,
+    now_ns: impl Fn() -> u64,
     ready: impl Fn(u32) -> bool,
     hopeless: impl Fn(u32) -> bool,
 ) -> bool {
@@ -50,12 +56,12 @@ pub(crate) fn until(
     let turn = misses.wrapping_add(1);
     let explores = turn >= EXPLORE_FIRST && (turn.is_power_of_two() || turn.is_multiple_of(EXPLORE_LAST));
     let budget = if explores { MOST_NS } else { learnt.budget.load(Relaxed) };
-    let start = party.now_ns();
+    let start = now_ns();
     loop {
         for _ in 0..LOOKS {
             let seen = word.load(crate::atomic::Ordering::Relaxed);
             if ready(seen) {
-                let needed = u32::try_from(party.now_ns() - start).unwrap_or(MOST_NS);
+                let needed = u32::try_from(now_ns() - start).unwrap_or(MOST_NS);
                 learnt.budget.store((needed * 2).clamp(LEAST_NS * 2, MOST_NS), Relaxed);
                 learnt.misses.store(0, Relaxed);
                 return true;
@@ -65,7 +71,7 @@ pub(crate) fn until(
             }
             std::hint::spin_loop();
         }
-        if party.now_ns() - start >= u64::from(budget) {
+        if now_ns() - start >= u64::from(budget) {
             learnt.budget.store((learnt.budget.load(Relaxed) / 2).max(LEAST_NS), Relaxed);
             learnt.misses.store(turn, Relaxed);
             return false;

@@ -86,7 +86,7 @@ pub(crate) fn lock_slow(
 ) -> Result<Acquired, Stop> {
     let word = &lock.word;
     // While others sleep, spinning would only take the lock from under one that is about to wake.
-    spin::until(word, party, |seen| owner_of(seen) == 0, |seen| seen & WAITERS != 0);
+    spin::until(word, || party.now_ns(), |seen| owner_of(seen) == 0, |seen| seen & WAITERS != 0);
     let mut sleeper = Sleeper::new(wait);
     // Others may sleep beside us: once we slept, the word we take must say so.
     let mut slept = 0;
