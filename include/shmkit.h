@@ -3037,6 +3037,11 @@ shmkit_status_t shmkit_usage(bool whole_process,
                              shmkit_usage_t *out,
                              shmkit_error_t *error);
 
+// For languages that wait on the words of an object themselves: looks at a word until it is another than `value`, for as
+// long as that has paid off before, at most 50 µs; then it is time to sleep. True when the word changed. NULL does not.
+bool shmkit_word_changes_soon(const uint32_t *word,
+                              uint32_t value);
+
 // Opens a file that is larger than one wants mapped: reads and writes go through a bounded set of large windows, and the
 // least recently used gives its place when another is needed. The length is that of the file now.
 //
