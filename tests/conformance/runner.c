@@ -5,6 +5,7 @@
 
 #define _POSIX_C_SOURCE 200809L
 #include "runner_objects.h"
+#include "runner_sockets.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -47,9 +48,9 @@ static size_t len_of(const struct object *object) {
     return object->region ? shmkit_region_len(object->region) : shmkit_mapping_len(object->mapping);
 }
 
-// Keeps a new handle under the name in `h`, in place of an older one.
-static int keep(const struct command *command, shmkit_status_t status, shmkit_region_t *region,
-                shmkit_mapping_t *mapping) {
+// Keeps a new handle under the name in `h`, in place of an older one, and says more of it than its length.
+static int keep_saying(const struct command *command, shmkit_status_t status, shmkit_region_t *region,
+                       shmkit_mapping_t *mapping, const char *more) {
     const char *name = text_of(command, "h", NULL);
     struct object **slot = name ? object_slot(name) : NULL;
     if (status != SHMKIT_OK) {
@@ -65,7 +66,12 @@ static int keep(const struct command *command, shmkit_status_t status, shmkit_re
     }
     *slot = malloc(sizeof **slot);
     **slot = (struct object){.name = strdup(name), .region = region, .mapping = mapping};
-    return answer(SHMKIT_OK, " len=%zu", len_of(*slot));
+    return answer(SHMKIT_OK, " len=%zu%s", len_of(*slot), more);
+}
+
+static int keep(const struct command *command, shmkit_status_t status, shmkit_region_t *region,
+                shmkit_mapping_t *mapping) {
+    return keep_saying(command, status, region, mapping, "");
 }
 
 // ---- Operations
@@ -117,6 +123,46 @@ static int map(const struct command *command) {
                                  ? shmkit_mapping_open(text_of(command, "path", NULL), &options, &mapping, &error)
                                  : shmkit_mapping_anonymous(&options, &mapping, &error);
     return keep(command, status, NULL, mapping);
+}
+
+// Memory or a region without a name, sent or received over the socket that the command names.
+static int pass(const struct command *command) {
+    const uint64_t patience = 20000000000;
+    bool sends = strncmp(command->op, "send", 4) == 0, of_region = strstr(command->op, "region") != NULL;
+    uint64_t len = number(command, "len", 0, 10);
+    int peer = open_peer(text_of(command, "path", ""), sends);
+    shmkit_segment_t *segment = NULL;
+    shmkit_region_t *region = NULL;
+    shmkit_mapping_t *mapping = NULL;
+    uint32_t seals = 0;
+    int fd = -1;
+    shmkit_status_t status;
+    if (!sends) {
+        status = shmkit_segment_receive_wait(peer, patience, 0, &segment, &error);
+    } else if (of_region) {
+        status = shmkit_region_create_unnamed(len, NULL, &region, &error);
+        status = status ? status : shmkit_region_fd(region, &fd, &error);
+        status = status ? status : shmkit_segment_from_fd(fd, &segment, &error);
+    } else {
+        status = shmkit_segment_memfd("conformance", len, &segment, &error);
+        status = status ? status : shmkit_segment_seal(segment, SHMKIT_SEAL_SHRINK, &error);
+    }
+    if (status == SHMKIT_OK && sends) {
+        status = shmkit_segment_send_wait(segment, peer, patience, 0, &error);
+    } else if (status == SHMKIT_OK && of_region) {
+        status = shmkit_region_from_fd(shmkit_segment_fileno(segment), &region, &error);
+    }
+    if (status == SHMKIT_OK && !of_region) {
+        shmkit_map_options_t options = SHMKIT_MAP_OPTIONS_INIT;
+        options.protection = SHMKIT_PROTECTION_READ_WRITE;
+        status = shmkit_segment_map(segment, &options, &mapping, &error);
+        status = status ? status : shmkit_segment_seals(segment, &seals, &error);
+    }
+    shmkit_segment_free(segment);
+    close(peer);
+    close(fd);
+    const char *sealed = seals & SHMKIT_SEAL_SHRINK ? " sealed=1" : " sealed=0";
+    return keep_saying(command, status, region, mapping, sends || of_region ? "" : sealed);
 }
 
 static int region_info(const shmkit_region_t *region) {
@@ -296,6 +342,7 @@ static int use_object(const struct command *command, struct object **slot) {
 static int run(const struct command *command) {
     static const char *const opens[] = {"region_create", "region_open", "region_open_or_create", NULL};
     static const char *const maps[] = {"map_open", "map_anonymous", NULL};
+    static const char *const passes[] = {"send_memory", "receive_memory", "send_region", "receive_region", NULL};
     static const char *const of_views[] = {"view_read", "view_write", "view_release", NULL};
     const char *op = command->op;
     if (strcmp(op, "hello") == 0) {
@@ -312,6 +359,9 @@ static int run(const struct command *command) {
     }
     if (maps[index_of(op, maps)]) {
         return map(command);
+    }
+    if (passes[index_of(op, passes)]) {
+        return pass(command);
     }
     if (of_views[index_of(op, of_views)]) {
         return use_view(command);

@@ -6,16 +6,19 @@
 import errno
 import os
 import signal
+import socket
 import struct
 import sys
+import time
 from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
 import shmkit
-from shmkit import Atomic, Barrier, Condvar, Event, Guard, Mapping, Mutex, Region, RwLock, Semaphore
+from shmkit import Atomic, Barrier, Condvar, Event, Guard, Mapping, Mutex, Region, RwLock, Segment, Semaphore
 
 NUMBER = struct.Struct("=Q")
+PATIENCE_S = 20
 
 Object = Region | Mapping | Mutex | RwLock | Semaphore | Condvar | Event | Barrier | Atomic
 T = TypeVar("T")
@@ -186,6 +189,28 @@ class Runner:
 
     def do_map_anonymous(self, command: Command) -> dict[str, object]:
         return self.keep(command, Mapping.anonymous(command.number("len"), **command.choices("sharing")))
+
+    def do_send_memory(self, command: Command) -> dict[str, object]:
+        with Segment.memfd("conformance", command.number("len")) as segment:
+            segment.seal("shrink")
+            with accept(command) as peer:
+                segment.send(peer, timeout=PATIENCE_S)
+            return self.keep(command, segment.map(protection="read_write"))
+
+    def do_receive_memory(self, command: Command) -> dict[str, object]:
+        with connect(command) as peer, Segment.receive(peer, timeout=PATIENCE_S) as segment:
+            fields = self.keep(command, segment.map(protection="read_write"))
+            return {**fields, "sealed": int("shrink" in segment.seals)}
+
+    def do_send_region(self, command: Command) -> dict[str, object]:
+        region = Region.create_unnamed(command.number("len"))
+        with accept(command) as peer, Segment.from_fd(region) as segment:
+            segment.send(peer, timeout=PATIENCE_S)
+        return self.keep(command, region)
+
+    def do_receive_region(self, command: Command) -> dict[str, object]:
+        with connect(command) as peer, Segment.receive(peer, timeout=PATIENCE_S) as segment:
+            return self.keep(command, Region.from_fd(segment))
 
     def do_read(self, command: Command) -> dict[str, object]:
         return {"data": self.bytes_of(command).read_at(command.number("offset"), command.number("len")).hex()}
@@ -397,6 +422,30 @@ class Runner:
         self.object(command)
         del self.objects[command.text("h")]
         self.labels.pop(command.text("h"), None)
+
+
+def accept(command: Command) -> socket.socket:
+    """The first who connects to the socket that a command names."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.settimeout(PATIENCE_S)
+        listener.bind(command.text("path"))
+        listener.listen()
+        return listener.accept()[0]
+
+
+def connect(command: Command) -> socket.socket:
+    """A connection to that socket, once somebody listens there."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        peer = socket.socket(socket.AF_UNIX)
+        try:
+            peer.connect(command.text("path"))
+            return peer
+        except OSError:
+            peer.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.001)
 
 
 def taken(guard: Guard) -> dict[str, object]:

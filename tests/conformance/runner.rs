@@ -3,6 +3,7 @@
 //! `tests/conformance/README.md` describes the protocol. The runners of the other languages do the same through their
 //! own face; this one is the reference that they are compared with.
 
+mod runner_descriptors;
 mod runner_objects;
 
 use std::collections::HashMap;
@@ -224,6 +225,14 @@ impl Runner {
             "region_unlink" => done(Region::unlink(command.location()?)),
             "region_info" => region_info(self.region(command)?),
             "map_open" | "map_anonymous" => self.map(command),
+            "send_memory" | "receive_memory" => {
+                let (mapping, sealed) = runner_descriptors::memory(command)?;
+                self.keep(command, Object::Mapping(mapping)).map(|fields| fields + &sealed)
+            }
+            "send_region" | "receive_region" => {
+                let region = runner_descriptors::region(command)?;
+                self.keep(command, Object::Region(region))
+            }
             "read" | "write" => self.copy(command),
             "view" | "view_read" | "view_write" | "view_release" => self.view(command),
             "lock" | "try_lock" | "unlock" | "make_consistent" => run_lock(self.region(command)?, command),

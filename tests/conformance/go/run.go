@@ -20,6 +20,10 @@ func (r *runner) run(c command) (string, error) {
 		return r.openRegion(c)
 	case "map_open", "map_anonymous":
 		return r.openMapping(c)
+	case "send_memory", "receive_memory":
+		return r.passMemory(c)
+	case "send_region", "receive_region":
+		return r.passRegion(c)
 	case "read", "write":
 		return r.copyBytes(c)
 	case "view":
