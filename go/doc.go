@@ -24,7 +24,7 @@
 //     removes one. A handle stays usable when that of the region is closed.
 //   - [List] returns the names of all regions, and [Region.Status] what goes on in one: who is attached, who holds and
 //     waits for what since when.
-//   - A [Mapping] is one mapped range of a file or of anonymous memory: [Map], [MapAnonymous]. [Mapping.Pages] tells what the kernel
+//   - A [Mapping] is one mapped range of a file or of anonymous memory: [Map], [MapAnonymous]. [Mapping.Residency] tells what the kernel
 //     knows of its pages, [Mapping.Advise] tells the kernel what they will be used for.
 //   - A [WindowCache] is a file larger than one wants mapped, through windows that are used again: [OpenWindows].
 //

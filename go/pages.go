@@ -53,8 +53,8 @@ func (f PageFlags) String() string {
 	return strings.Join(names, "|")
 }
 
-// Pages is the state of each page of a range.
-type Pages struct {
+// Residency is the state of each page of a range.
+type Residency struct {
 	// What is known of each page.
 	States []PageFlags
 	// The flags that this kernel tells this process; the others are never set.
@@ -62,9 +62,9 @@ type Pages struct {
 }
 
 // Counts returns how many pages have which flag.
-func (p *Pages) Counts() PageCounts {
-	counts := PageCounts{Pages: len(p.States)}
-	for _, state := range p.States {
+func (r *Residency) Counts() PageCounts {
+	counts := PageCounts{Pages: len(r.States)}
+	for _, state := range r.States {
 		for _, place := range []struct {
 			flag  PageFlags
 			count *int
@@ -106,16 +106,16 @@ type MemoryUse struct {
 	Locked int64
 }
 
-// Pages returns the state of each page.
+// Residency returns the state of each page.
 //
 // Errors: [ErrClosed].
-func (m *Mapping) Pages() (*Pages, error) { return m.PagesRange(0, m.Len()) }
+func (m *Mapping) Residency() (*Residency, error) { return m.ResidencyRange(0, m.Len()) }
 
-// PagesRange is [Mapping.Pages] for the length bytes from offset, widened to whole pages of the system's size. Errors: also
+// ResidencyRange is [Mapping.Residency] for the length bytes from offset, widened to whole pages of the system's size. Errors: also
 // [ErrOutOfRange].
-func (m *Mapping) PagesRange(offset, length int) (*Pages, error) {
+func (m *Mapping) ResidencyRange(offset, length int) (*Residency, error) {
 	return allPages(func(states *C.uint8_t, count C.size_t, needed *C.size_t, known *C.uint32_t, details *C.shmkit_error_t) C.shmkit_status_t {
-		status := C.shmkit_mapping_pages(m.native(), C.uint64_t(offset), C.size_t(length), states, count, needed, known, details)
+		status := C.shmkit_mapping_residency(m.native(), C.uint64_t(offset), C.size_t(length), states, count, needed, known, details)
 		runtime.KeepAlive(m)
 		return status
 	})
@@ -186,15 +186,15 @@ func (m *Mapping) PageSize() int {
 	return size
 }
 
-// Pages returns the state of each page of the user bytes.
+// Residency returns the state of each page of the user bytes.
 //
 // Errors: [ErrClosed].
-func (r *Region) Pages() (*Pages, error) { return r.PagesRange(0, r.Len()) }
+func (r *Region) Residency() (*Residency, error) { return r.ResidencyRange(0, r.Len()) }
 
-// PagesRange is [Region.Pages] for the length bytes from offset, widened to whole pages. Errors: also [ErrOutOfRange].
-func (r *Region) PagesRange(offset, length int) (*Pages, error) {
+// ResidencyRange is [Region.Residency] for the length bytes from offset, widened to whole pages. Errors: also [ErrOutOfRange].
+func (r *Region) ResidencyRange(offset, length int) (*Residency, error) {
 	return allPages(func(states *C.uint8_t, count C.size_t, needed *C.size_t, known *C.uint32_t, details *C.shmkit_error_t) C.shmkit_status_t {
-		status := C.shmkit_region_pages(r.native(), C.uint64_t(offset), C.size_t(length), states, count, needed, known, details)
+		status := C.shmkit_region_residency(r.native(), C.uint64_t(offset), C.size_t(length), states, count, needed, known, details)
 		runtime.KeepAlive(r)
 		return status
 	})
@@ -272,14 +272,14 @@ func (r *Region) Persistent() bool {
 
 type pagesCall func(states *C.uint8_t, count C.size_t, needed *C.size_t, known *C.uint32_t, details *C.shmkit_error_t) C.shmkit_status_t
 
-func allPages(call pagesCall) (*Pages, error) {
+func allPages(call pagesCall) (*Residency, error) {
 	var needed C.size_t
 	var known C.uint32_t
 	details := newDetails()
 	if err := failure(call(nil, 0, &needed, &known, &details), &details); err != nil {
 		return nil, err
 	}
-	pages := &Pages{States: make([]PageFlags, int(needed))}
+	pages := &Residency{States: make([]PageFlags, int(needed))}
 	if needed == 0 {
 		pages.Known = PageFlags(known)
 		return pages, nil

@@ -25,7 +25,7 @@ func privateMemory(t testing.TB, opts ...shmkit.MapOption) *shmkit.Mapping {
 
 func resident(t testing.TB, mapping *shmkit.Mapping) int {
 	t.Helper()
-	state, err := mapping.Pages()
+	state, err := mapping.Residency()
 	succeed(t, err)
 	return state.Counts().Resident
 }
@@ -37,7 +37,7 @@ func TestPagesAreThereWhenTheyWereTouched(t *testing.T) {
 	}
 	_, err := mapping.WriteAt([]byte("x"), int64(3*page))
 	succeed(t, err)
-	state, err := mapping.PagesRange(page, 3*page)
+	state, err := mapping.ResidencyRange(page, 3*page)
 	succeed(t, err)
 	want := shmkit.PageResident | shmkit.PagePresent
 	if len(state.States) != 3 || state.States[0] != 0 || !state.States[2].Has(want) || !state.Known.Has(want) {
@@ -73,9 +73,9 @@ func TestPagesAreThereWhenTheyWereTouched(t *testing.T) {
 		_, _, err = mapping.PageCounts(parts)
 		expect(t, err, shmkit.ErrInvalidArgument)
 	}
-	_, err = mapping.PagesRange(page, pages*page)
+	_, err = mapping.ResidencyRange(page, pages*page)
 	expect(t, err, shmkit.ErrOutOfRange)
-	empty, err := mapping.PagesRange(0, 0)
+	empty, err := mapping.ResidencyRange(0, 0)
 	succeed(t, err)
 	if len(empty.States) != 0 {
 		t.Error(empty)
@@ -172,7 +172,7 @@ func TestReservedHugePagesOrAClearError(t *testing.T) {
 func TestARegionHasPagesToo(t *testing.T) {
 	region := newRegion(t, 10*4096)
 	succeed(t, region.Advise(shmkit.AdvisePopulateWrite))
-	state, err := region.Pages()
+	state, err := region.Residency()
 	succeed(t, err)
 	if counts := state.Counts(); counts.Present != counts.Pages || counts.Pages == 0 || region.Persistent() {
 		t.Errorf("%+v", counts)
@@ -207,7 +207,7 @@ func TestAFileOnADeviceIsPersistent(t *testing.T) {
 	_, err := mapping.WriteAt([]byte("data"), 0)
 	succeed(t, err)
 	succeed(t, mapping.Flush(shmkit.FlushSync))
-	state, err := mapping.Pages()
+	state, err := mapping.Residency()
 	succeed(t, err)
 	if n := state.Counts().Dirty; n != 0 {
 		t.Errorf("%d dirty pages when flushed", n)

@@ -2332,24 +2332,24 @@ shmkit_status_t shmkit_region_unlock_memory(const shmkit_region_t *region,
 // `*known`, unless NULL, becomes the set of flags that this kernel tells this process; the others are never set.
 // `*needed`, unless NULL, becomes the number of pages. Fails with OUT_OF_RANGE also when `count` is less than that, and
 // then nothing was written into `states`; `states` of NULL with a `count` of 0 only asks. Also fails with CLOSED.
-shmkit_status_t shmkit_mapping_pages(const shmkit_mapping_t *mapping,
-                                     uint64_t offset,
-                                     size_t len,
-                                     uint8_t *states,
-                                     size_t count,
-                                     size_t *needed,
-                                     uint32_t *known,
-                                     shmkit_error_t *error);
+shmkit_status_t shmkit_mapping_residency(const shmkit_mapping_t *mapping,
+                                         uint64_t offset,
+                                         size_t len,
+                                         uint8_t *states,
+                                         size_t count,
+                                         size_t *needed,
+                                         uint32_t *known,
+                                         shmkit_error_t *error);
 
-// As shmkit_mapping_pages, for user bytes.
-shmkit_status_t shmkit_region_pages(const shmkit_region_t *region,
-                                    uint64_t offset,
-                                    size_t len,
-                                    uint8_t *states,
-                                    size_t count,
-                                    size_t *needed,
-                                    uint32_t *known,
-                                    shmkit_error_t *error);
+// As shmkit_mapping_residency, for user bytes.
+shmkit_status_t shmkit_region_residency(const shmkit_region_t *region,
+                                        uint64_t offset,
+                                        size_t len,
+                                        uint8_t *states,
+                                        size_t count,
+                                        size_t *needed,
+                                        uint32_t *known,
+                                        shmkit_error_t *error);
 
 // Counts the pages of a range in `cells` equal parts of it: `counts` has room for so many. A mapping of fewer pages than
 // `cells` leaves the rest of the counts 0.

@@ -56,7 +56,7 @@ pub use log::{
 pub use mapping::fault::{rearm_fault_guard, set_fault_guard};
 pub use mapping::{
     Advice, CodeFunction, CodeMemory, CodeOptions, Flush, HugePages, MapOptions, Mapping, MemoryLock,
-    MemoryUse, PageCounts, PageFlags, Pages, Protection, Sharing, Usage, View, clear_soft_dirty,
+    MemoryUse, PageCounts, PageFlags, Protection, Residency, Sharing, Usage, View, clear_soft_dirty,
 };
 pub use protocol::party::Acquired;
 #[cfg(not(loom))]

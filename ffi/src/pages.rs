@@ -2,7 +2,7 @@
 
 use std::mem::size_of;
 
-use core_crate::{Advice, MemoryLock, PageCounts, PageFlags, Pages, Result};
+use core_crate::{Advice, MemoryLock, PageCounts, PageFlags, Residency, Result};
 
 use crate::boundary::{Call, answer, attempt, borrow, range};
 use crate::error::{Details, Status};
@@ -256,7 +256,7 @@ pub unsafe extern "C" fn shmkit_region_unlock_memory(
 /// # Safety
 /// `mapping` is null or a handle; `states` is null or has `count` bytes; the other pointers are null or valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_mapping_pages(
+pub unsafe extern "C" fn shmkit_mapping_residency(
     mapping: *const MappingHandle,
     offset: u64,
     len: usize,
@@ -270,18 +270,18 @@ pub unsafe extern "C" fn shmkit_mapping_pages(
     unsafe {
         attempt(error, || {
             let handle = borrow(mapping, "inspect pages of mapping")?;
-            let pages = handle.mapping.pages(range(offset, len))?;
+            let pages = handle.mapping.residency(range(offset, len))?;
             give_states(&handle.call("inspect pages of mapping"), &pages, (states, count), needed, known)
         })
     }
 }
 
-/// As shmkit_mapping_pages, for user bytes.
+/// As shmkit_mapping_residency, for user bytes.
 ///
 /// # Safety
 /// `region` is null or a handle; `states` is null or has `count` bytes; the other pointers are null or valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_region_pages(
+pub unsafe extern "C" fn shmkit_region_residency(
     region: *const RegionHandle,
     offset: u64,
     len: usize,
@@ -295,7 +295,7 @@ pub unsafe extern "C" fn shmkit_region_pages(
     unsafe {
         attempt(error, || {
             let handle = borrow(region, "inspect pages of region")?;
-            let pages = handle.region.pages(range(offset, len))?;
+            let pages = handle.region.residency(range(offset, len))?;
             give_states(&handle.call("inspect pages of region"), &pages, (states, count), needed, known)
         })
     }
@@ -305,7 +305,7 @@ pub unsafe extern "C" fn shmkit_region_pages(
 /// `states` is null or has `count` bytes; `needed` and `known` are null or valid.
 unsafe fn give_states(
     call: &Call<'_>,
-    pages: &Pages,
+    pages: &Residency,
     (states, count): (*mut u8, usize),
     needed: *mut usize,
     known: *mut u32,

@@ -17,6 +17,8 @@ owner when one died::
 - :class:`Segment`: what is mapped, and how it travels: sealed memory, descriptors over sockets.
 - :class:`SysvSegment`, :class:`SysvSemaphore`: System V shared memory, for programs that use it already.
 - :class:`CodeMemory`: machine code that is written, sealed, and then called.
+- :class:`WindowCache`: a file larger than one wants mapped, through windows that are used again.
+- :class:`Residency`, :class:`Usage`: what the kernel knows of pages, and what work with them cost.
 - :func:`list_regions`, :meth:`Region.status`: what there is, and what goes on in it; ``python -m shmkit`` shows both.
 - :meth:`Mapping.check`, :meth:`Region.check`: whether a file was cut while it was mapped; :func:`set_fault_guard`.
 - :class:`Error`: the base of all exceptions, which are also the builtin ones that fit.
@@ -25,7 +27,7 @@ owner when one died::
 the names of their builtin bases.
 """
 
-from ._enums import Advice, Protection, Seal, Sharing
+from ._enums import Advice, HugePages, MemoryLock, Protection, Seal, Sharing
 from ._errors import (
     AlreadyExistsError,
     BadMagicError,
@@ -81,10 +83,13 @@ from ._native import (
     Semaphore,
     SysvSegment,
     SysvSemaphore,
+    WindowCache,
     __version__,
+    clear_soft_dirty,
     list_regions,
     set_fault_guard,
 )
+from ._pages import MemoryUse, PageCounts, PageFlag, Residency, Usage, WindowStats
 from ._status import (
     AttachmentStatus,
     Holder,
@@ -117,6 +122,7 @@ __all__ = [
     "Event",
     "Guard",
     "Holder",
+    "HugePages",
     "InternalError",
     "InvalidArgumentError",
     "InvalidBlockError",
@@ -127,6 +133,8 @@ __all__ = [
     "Mapping",
     "MappingTruncated",
     "MappingTruncatedError",
+    "MemoryLock",
+    "MemoryUse",
     "MissedError",
     "Mutex",
     "NoSpaceError",
@@ -136,6 +144,8 @@ __all__ = [
     "OutOfMemoryError",
     "OutOfRangeError",
     "OwnerDiedError",
+    "PageCounts",
+    "PageFlag",
     "ParameterMismatchError",
     "PermissionDeniedError",
     "Protection",
@@ -144,6 +154,7 @@ __all__ = [
     "Region",
     "RegionStatus",
     "ReplacedError",
+    "Residency",
     "RwLock",
     "Seal",
     "Segment",
@@ -159,10 +170,14 @@ __all__ = [
     "TooManyAttachmentsError",
     "TruncatedError",
     "UnsupportedError",
+    "Usage",
     "VersionMismatchError",
+    "WindowCache",
+    "WindowStats",
     "WouldBlockError",
     "WrongKindError",
     "__version__",
+    "clear_soft_dirty",
     "list_regions",
     "set_fault_guard",
 ]

@@ -24,7 +24,7 @@ class Sharing(StrEnum):
 
 
 class Advice(StrEnum):
-    """What the program intends to do with a range."""
+    """What the program intends to do with a range. An older kernel, or memory of another kind, does not take each."""
 
     NORMAL = "normal"
     """No special pattern."""
@@ -36,6 +36,65 @@ class Advice(StrEnum):
     """The range will be needed soon: start reading it."""
     DONT_NEED = "dont_need"
     """The range will not be needed soon: pages may go, and private changes to them are lost. Whole pages only."""
+    FREE = "free"
+    """The content is worthless: pages may go when memory is short, and then read zeros. Private memory, whole pages."""
+    REMOVE = "remove"
+    """Gives the storage back: the range reads zeros, here and in the file. Writable shared maps, whole pages only."""
+    MERGEABLE = "mergeable"
+    """Pages with the same content may become one (private memory)."""
+    UNMERGEABLE = "unmergeable"
+    """Takes ``MERGEABLE`` back."""
+    HUGE_PAGE = "huge_page"
+    """Huge pages are welcome."""
+    NO_HUGE_PAGE = "no_huge_page"
+    """No huge pages."""
+    DONT_DUMP = "dont_dump"
+    """Leave the range out of core dumps."""
+    DO_DUMP = "do_dump"
+    """Takes ``DONT_DUMP`` back."""
+    WIPE_ON_FORK = "wipe_on_fork"
+    """A forked child finds zeros (private memory, whole pages only)."""
+    KEEP_ON_FORK = "keep_on_fork"
+    """Takes ``WIPE_ON_FORK`` back."""
+    COLD = "cold"
+    """The first to go when memory is short."""
+    PAGE_OUT = "page_out"
+    """Write the pages out and let them go, now."""
+    POPULATE_READ = "populate_read"
+    """Fault all pages in for reading, now. Fails where one cannot be read."""
+    POPULATE_WRITE = "populate_write"
+    """Fault all pages in for writing, now. Fails where one cannot be written."""
+    DONT_NEED_LOCKED = "dont_need_locked"
+    """As ``DONT_NEED``, also for pages that are locked in memory."""
+    COLLAPSE = "collapse"
+    """Make huge pages of the small ones, now."""
+
+
+class HugePages(StrEnum):
+    """Which pages a mapping is made of."""
+
+    AS_SYSTEM = "as_system"
+    """As the system decides: ``/sys/kernel/mm/transparent_hugepage``. The default."""
+    TRANSPARENT = "transparent"
+    """Huge where the kernel can, by advice: private memory, and files of file systems that have them."""
+    NEVER = "never"
+    """Never huge."""
+    RESERVED = "reserved"
+    """Of those that the system reserved (``/proc/sys/vm/nr_hugepages``), in its default size. Memory without a file
+    only, in whole huge pages."""
+    RESERVED_2MIB = "reserved_2mib"
+    """As ``RESERVED``, of 2 MiB."""
+    RESERVED_1GIB = "reserved_1gib"
+    """As ``RESERVED``, of 1 GiB."""
+
+
+class MemoryLock(StrEnum):
+    """How pages are kept in memory."""
+
+    NOW = "now"
+    """All of them, read in now."""
+    ON_FAULT = "on_fault"
+    """Each from when it is first touched."""
 
 
 class Seal(StrEnum):

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from typing_extensions import Buffer
 
 from ._aio import Hold
-from ._enums import Advice, Protection, Seal, Sharing
+from ._enums import Advice, HugePages, MemoryLock, Protection, Seal, Sharing
+from ._pages import MemoryUse, PageCounts, Residency, WindowStats
 from ._status import RegionStatus, SysvSegmentStatus, SysvSemaphoreStatus
 
 _Location: TypeAlias = str | os.PathLike[str]
@@ -19,7 +20,36 @@ _Sharing: TypeAlias = Sharing | Literal["shared", "private"]
 # numpy says that its arrays are buffers from Python 3.12 on only.
 _Bytes: TypeAlias = Buffer | npt.NDArray[Any]
 _Seal: TypeAlias = Seal | Literal["seal", "shrink", "grow", "write", "future_write", "exec"]
-_Advice: TypeAlias = Advice | Literal["normal", "random", "sequential", "will_need", "dont_need"]
+_Advice: TypeAlias = (
+    Advice
+    | Literal[
+        "normal",
+        "random",
+        "sequential",
+        "will_need",
+        "dont_need",
+        "free",
+        "remove",
+        "mergeable",
+        "unmergeable",
+        "huge_page",
+        "no_huge_page",
+        "dont_dump",
+        "do_dump",
+        "wipe_on_fork",
+        "keep_on_fork",
+        "cold",
+        "page_out",
+        "populate_read",
+        "populate_write",
+        "dont_need_locked",
+        "collapse",
+    ]
+)
+_HugePages: TypeAlias = (
+    HugePages | Literal["as_system", "transparent", "never", "reserved", "reserved_2mib", "reserved_1gib"]
+)
+_MemoryLock: TypeAlias = MemoryLock | Literal["now", "on_fault"]
 
 _T = TypeVar("_T", bound=np.generic)
 _V = TypeVar("_V")
@@ -42,10 +72,13 @@ __all__ = [
     "Semaphore",
     "SysvSegment",
     "SysvSemaphore",
+    "WindowCache",
     "__version__",
     "_error_kinds",
     "_main",
     "_reopen",
+    "_usage",
+    "clear_soft_dirty",
     "list_regions",
     "set_fault_guard",
 ]
@@ -57,6 +90,8 @@ def _main(words: Sequence[str | bytes | os.PathLike[str]]) -> int: ...
 def _reopen(location: _Location, id: bytes, read_only: bool) -> Region: ...
 def list_regions() -> list[str]: ...
 def set_fault_guard(enabled: bool) -> None: ...
+def _usage(process: bool) -> tuple[int, int, int, int]: ...
+def clear_soft_dirty() -> None: ...
 
 @final
 class Guard:
@@ -306,6 +341,18 @@ class Region:
     def read_only(self) -> bool: ...
     @property
     def closed(self) -> bool: ...
+    def advise(self, advice: _Advice, offset: SupportsIndex = 0, len: SupportsIndex | None = None) -> None: ...
+    def residency(self, offset: SupportsIndex = 0, len: SupportsIndex | None = None) -> Residency: ...
+    def page_counts(
+        self, cells: SupportsIndex, offset: SupportsIndex = 0, len: SupportsIndex | None = None
+    ) -> list[PageCounts]: ...
+    def memory_use(self) -> MemoryUse: ...
+    def lock_memory(
+        self, offset: SupportsIndex = 0, len: SupportsIndex | None = None, *, on_fault: bool = False
+    ) -> None: ...
+    def unlock_memory(self, offset: SupportsIndex = 0, len: SupportsIndex | None = None) -> None: ...
+    @property
+    def persistent(self) -> bool: ...
     def __len__(self) -> int: ...
     @overload
     def __getitem__(self, key: SupportsIndex, /) -> int: ...
@@ -342,6 +389,8 @@ class Mapping:
         mode: int = 0o644,
         reserve: int = 0,
         fault_guard: bool = True,
+        huge_pages: _HugePages = "as_system",
+        lock_memory: _MemoryLock | None = None,
     ) -> Mapping: ...
     @staticmethod
     def from_fd(
@@ -355,9 +404,19 @@ class Mapping:
         populate: bool = False,
         reserve: int = 0,
         fault_guard: bool = True,
+        huge_pages: _HugePages = "as_system",
+        lock_memory: _MemoryLock | None = None,
     ) -> Mapping: ...
     @staticmethod
-    def anonymous(len: int, *, sharing: _Sharing = "shared", populate: bool = False, reserve: int = 0) -> Mapping: ...
+    def anonymous(
+        len: int,
+        *,
+        sharing: _Sharing = "shared",
+        populate: bool = False,
+        reserve: int = 0,
+        huge_pages: _HugePages = "as_system",
+        lock_memory: _MemoryLock | None = None,
+    ) -> Mapping: ...
     def close(self) -> None: ...
     def check(self) -> None: ...
     def resize(self, len: int) -> None: ...
@@ -392,6 +451,19 @@ class Mapping:
     ) -> None: ...
     def protect(self, protection: _Protection, offset: SupportsIndex = 0, len: SupportsIndex | None = None) -> None: ...
     def advise(self, advice: _Advice, offset: SupportsIndex = 0, len: SupportsIndex | None = None) -> None: ...
+    def residency(self, offset: SupportsIndex = 0, len: SupportsIndex | None = None) -> Residency: ...
+    def page_counts(
+        self, cells: SupportsIndex, offset: SupportsIndex = 0, len: SupportsIndex | None = None
+    ) -> list[PageCounts]: ...
+    def memory_use(self) -> MemoryUse: ...
+    def lock_memory(
+        self, offset: SupportsIndex = 0, len: SupportsIndex | None = None, *, on_fault: bool = False
+    ) -> None: ...
+    def unlock_memory(self, offset: SupportsIndex = 0, len: SupportsIndex | None = None) -> None: ...
+    @property
+    def persistent(self) -> bool: ...
+    @property
+    def page_size(self) -> int: ...
     @property
     def name(self) -> str: ...
     @property
@@ -420,6 +492,53 @@ class Mapping:
     ) -> None: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+
+@final
+class WindowCache:
+    @staticmethod
+    def open(
+        path: str | os.PathLike[str],
+        *,
+        window_len: int = 4194304,
+        windows: int = 64,
+        writable: bool = False,
+        pattern: _Advice = "normal",
+    ) -> WindowCache: ...
+    @staticmethod
+    def from_fd(
+        fd: int | _HasFileno,
+        *,
+        window_len: int = 4194304,
+        windows: int = 64,
+        writable: bool = False,
+        pattern: _Advice = "normal",
+    ) -> WindowCache: ...
+    def close(self) -> None: ...
+    def read_at(self, offset: SupportsIndex, len: SupportsIndex) -> bytes: ...
+    def write_at(self, offset: SupportsIndex, data: _Bytes) -> None: ...
+    def view(self, offset: SupportsIndex, len: SupportsIndex, *, writable: bool | None = None) -> memoryview: ...
+    def flush(self, *, sync: bool = True) -> None: ...
+    def stats(self) -> WindowStats: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def window_len(self) -> int: ...
+    @property
+    def window_count(self) -> int: ...
+    @property
+    def read_only(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    def __len__(self) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
 
 @final
 class Segment:

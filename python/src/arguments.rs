@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use shmkit::{Advice, Error, ErrorKind, Location, Protection, Sharing};
+use shmkit::{Advice, Error, ErrorKind, HugePages, Location, MemoryLock, Protection, Sharing};
 
 use crate::error::{Failure, Result};
 
@@ -134,8 +134,43 @@ pub fn advice(value: &str, place: Place<'_>) -> Result<Advice> {
         ("sequential", Advice::Sequential),
         ("will_need", Advice::WillNeed),
         ("dont_need", Advice::DontNeed),
+        ("free", Advice::Free),
+        ("remove", Advice::Remove),
+        ("mergeable", Advice::Mergeable),
+        ("unmergeable", Advice::Unmergeable),
+        ("huge_page", Advice::HugePage),
+        ("no_huge_page", Advice::NoHugePage),
+        ("dont_dump", Advice::DontDump),
+        ("do_dump", Advice::DoDump),
+        ("wipe_on_fork", Advice::WipeOnFork),
+        ("keep_on_fork", Advice::KeepOnFork),
+        ("cold", Advice::Cold),
+        ("page_out", Advice::PageOut),
+        ("populate_read", Advice::PopulateRead),
+        ("populate_write", Advice::PopulateWrite),
+        ("dont_need_locked", Advice::DontNeedLocked),
+        ("collapse", Advice::Collapse),
     ];
     choose("advice", value, &choices, place)
+}
+
+/// A `HugePages`, or its value as a string.
+pub fn huge_pages(value: &str, place: Place<'_>) -> Result<HugePages> {
+    let choices = [
+        ("as_system", HugePages::AsSystem),
+        ("transparent", HugePages::Transparent),
+        ("never", HugePages::Never),
+        ("reserved", HugePages::Reserved),
+        ("reserved_2mib", HugePages::Reserved2Mib),
+        ("reserved_1gib", HugePages::Reserved1Gib),
+    ];
+    choose("huge pages", value, &choices, place)
+}
+
+/// A `MemoryLock`, or its value as a string; `None` for no lock.
+pub fn memory_lock(value: Option<&str>, place: Place<'_>) -> Result<Option<MemoryLock>> {
+    let choices = [("now", MemoryLock::Now), ("on_fault", MemoryLock::OnFault)];
+    value.map(|value| choose("lock", value, &choices, place)).transpose()
 }
 
 /// The choice that a string names.

@@ -333,7 +333,10 @@ fn copy_in<B: Bytes>(bytes: &B, offset: usize, wanted: Option<usize>, data: &Bou
 
 /// Runs `action` on address and length of an object's bytes, which stay in place meanwhile. `TypeError` for an object
 /// that has none, `BufferError` when they are not contiguous.
-fn with_contiguous<T>(object: &Bound<'_, PyAny>, action: impl FnOnce(*const u8, usize) -> T) -> Result<T> {
+pub fn with_contiguous<T>(
+    object: &Bound<'_, PyAny>,
+    action: impl FnOnce(*const u8, usize) -> T,
+) -> Result<T> {
     struct Held(MaybeUninit<ffi::Py_buffer>);
     impl Drop for Held {
         fn drop(&mut self) {

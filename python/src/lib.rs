@@ -21,6 +21,7 @@ mod lock;
 mod mapping;
 mod mutex;
 mod object;
+mod pages;
 mod quick;
 mod region;
 mod rwlock;
@@ -30,6 +31,7 @@ mod status;
 mod sysv;
 mod view;
 mod waiting;
+mod windows;
 
 use pyo3::prelude::*;
 
@@ -55,6 +57,8 @@ mod _native {
     #[pymodule_export]
     use super::mutex::Mutex;
     #[pymodule_export]
+    use super::pages::{_usage, clear_soft_dirty};
+    #[pymodule_export]
     use super::region::{_reopen, Region};
     #[pymodule_export]
     use super::rwlock::RwLock;
@@ -64,6 +68,8 @@ mod _native {
     use super::semaphore::Semaphore;
     #[pymodule_export]
     use super::status::{_main, list_regions};
+    #[pymodule_export]
+    use super::windows::WindowCache;
 
     #[pymodule_export]
     use super::sysv::{SysvSegment, SysvSemaphore};

@@ -14,6 +14,7 @@ use shmkit::{ErrorKind, Flush, MapOptions};
 use crate::arguments::{self, Place};
 use crate::bytes;
 use crate::error::Result;
+use crate::pages;
 use crate::view::{self, Source};
 
 /// One mapped range of a file, or of memory that no file backs.
@@ -48,6 +49,7 @@ impl Mapping {
     /// `create` makes a missing file (with `mode` less the umask) and makes it long enough, `grow` only the latter;
     /// both need `len` and never truncate. `populate` reads all pages in at once. `reserve` keeps as many bytes of address
     /// space for `resize`. Without `fault_guard`, a file that is cut while it is mapped kills the process: see `check`.
+    /// `lock_memory` keeps the pages in memory (`MemoryLock`), `huge_pages` says of which pages it is made (`HugePages`).
     ///
     /// Raises NotFoundError, PermissionDeniedError, InvalidLengthError (0 bytes), OutOfRangeError (beyond the end),
     /// NoSpaceError, WrongKindError (no regular file), InvalidArgumentError.
@@ -55,10 +57,12 @@ impl Mapping {
     #[pyo3(
         signature = (
             path, *, len=None, offset=None, protection="read", sharing="shared",
-            create=false, grow=false, populate=false, mode=0o644, reserve=None, fault_guard=true
+            create=false, grow=false, populate=false, mode=0o644, reserve=None, fault_guard=true,
+            huge_pages="as_system", lock_memory=None
         ),
         text_signature = "(path, *, len=None, offset=0, protection='read', sharing='shared', \
-                          create=False, grow=False, populate=False, mode=0o644, reserve=0, fault_guard=True)"
+                          create=False, grow=False, populate=False, mode=0o644, reserve=0, fault_guard=True, \
+                          huge_pages='as_system', lock_memory=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn open(
@@ -74,6 +78,8 @@ impl Mapping {
         mode: u32,
         reserve: Option<&Bound<'_, PyAny>>,
         fault_guard: bool,
+        huge_pages: &str,
+        lock_memory: Option<&str>,
     ) -> Result<Mapping> {
         let object = path.to_string_lossy();
         let place = Place { operation: "map file", object: &object };
@@ -84,6 +90,7 @@ impl Mapping {
             .grow(grow)
             .populate(populate)
             .mode(mode);
+        let options = page_options(options, huge_pages, lock_memory, place)?;
         let core = py.detach(|| options.map_path(&path))?;
         Ok(Mapping::new(core))
     }
@@ -95,10 +102,11 @@ impl Mapping {
     #[pyo3(
         signature = (
             fd, *, len=None, offset=None, protection="read", sharing="shared", grow=false, populate=false,
-            reserve=None, fault_guard=true
+            reserve=None, fault_guard=true, huge_pages="as_system", lock_memory=None
         ),
         text_signature = "(fd, *, len=None, offset=0, protection='read', sharing='shared', \
-                          grow=False, populate=False, reserve=0, fault_guard=True)"
+                          grow=False, populate=False, reserve=0, fault_guard=True, \
+                          huge_pages='as_system', lock_memory=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn from_fd(
@@ -112,6 +120,8 @@ impl Mapping {
         populate: bool,
         reserve: Option<&Bound<'_, PyAny>>,
         fault_guard: bool,
+        huge_pages: &str,
+        lock_memory: Option<&str>,
     ) -> Result<Mapping> {
         let place = Place { operation: "map file", object: "" };
         let options = file_options(len, offset, protection, sharing, place)?
@@ -119,6 +129,7 @@ impl Mapping {
             .fault_guard(fault_guard)
             .grow(grow)
             .populate(populate);
+        let options = page_options(options, huge_pages, lock_memory, place)?;
         let fd = arguments::descriptor(fd, place)?;
         // SAFETY: not negative. A number that is not open, or opened anew by another thread meanwhile, makes the core
         // map another file or report EBADF: no memory is at stake.
@@ -130,11 +141,15 @@ impl Mapping {
     /// Maps `len` zeroed bytes that no file backs, for reading and writing: shared with children that are forked later,
     /// or private.
     ///
-    /// Raises InvalidLengthError, OutOfMemoryError.
+    /// Raises InvalidLengthError (0, or no whole huge pages), OutOfMemoryError (also: too few huge pages are reserved, or
+    /// more is to be locked than the process may), UnsupportedError (huge pages of a size the system lacks).
     #[staticmethod]
     #[pyo3(
-        signature = (len, *, sharing="shared", populate=false, reserve=None),
-        text_signature = "(len, *, sharing='shared', populate=False, reserve=0)"
+        signature = (
+            len, *, sharing="shared", populate=false, reserve=None, huge_pages="as_system", lock_memory=None
+        ),
+        text_signature = "(len, *, sharing='shared', populate=False, reserve=0, \
+                          huge_pages='as_system', lock_memory=None)"
     )]
     fn anonymous(
         py: Python<'_>,
@@ -142,6 +157,8 @@ impl Mapping {
         sharing: &str,
         populate: bool,
         reserve: Option<&Bound<'_, PyAny>>,
+        huge_pages: &str,
+        lock_memory: Option<&str>,
     ) -> Result<Mapping> {
         let place = Place { operation: "map memory", object: "" };
         let options = MapOptions::new()
@@ -149,6 +166,7 @@ impl Mapping {
             .sharing(arguments::sharing(sharing, place)?)
             .reserve(reserved(reserve, place)?)
             .populate(populate);
+        let options = page_options(options, huge_pages, lock_memory, place)?;
         let core = py.detach(|| options.map_anonymous())?;
         Ok(Mapping::new(core))
     }
@@ -292,7 +310,8 @@ impl Mapping {
         Ok(self.core.protect(range, protection)?)
     }
 
-    /// Tells the kernel what a range will be used for. Raises OutOfRangeError, InvalidArgumentError, ClosedError.
+    /// Tells the kernel what a range will be used for. Raises OutOfRangeError, InvalidArgumentError, ReadOnlyError, ClosedError,
+    /// UnsupportedError (this kernel, or this kind of memory, knows no such advice).
     #[pyo3(
         signature = (advice, offset=None, len=None),
         text_signature = "($self, advice, offset=0, len=None)"
@@ -304,10 +323,80 @@ impl Mapping {
         offset: Option<&Bound<'_, PyAny>>,
         len: Option<&Bound<'_, PyAny>>,
     ) -> Result<()> {
-        let place = self.place("advise mapping");
-        let advice = arguments::advice(advice, place)?;
-        let range = arguments::range(offset, len, self.core.len(), place)?;
-        Ok(py.detach(|| self.core.advise(range, advice))?)
+        pages::advise(py, &*self.core, advice, (offset, len))
+    }
+
+    /// The state of each page of a range, a `Residency`. Raises OutOfRangeError, ClosedError.
+    #[pyo3(signature = (offset=None, len=None), text_signature = "($self, offset=0, len=None)")]
+    fn residency<'py>(
+        &self,
+        py: Python<'py>,
+        offset: Option<&Bound<'py, PyAny>>,
+        len: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>> {
+        pages::residency(py, &*self.core, (offset, len))
+    }
+
+    /// How many pages have which flag, in each of `cells` equal parts of a range (fewer when it has fewer pages): a list of
+    /// `PageCounts`. Raises OutOfRangeError, InvalidArgumentError, ClosedError.
+    #[pyo3(
+        signature = (cells, offset=None, len=None),
+        text_signature = "($self, cells, offset=0, len=None)"
+    )]
+    fn page_counts<'py>(
+        &self,
+        py: Python<'py>,
+        cells: &Bound<'py, PyAny>,
+        offset: Option<&Bound<'py, PyAny>>,
+        len: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Vec<Bound<'py, PyAny>>> {
+        pages::page_counts(py, &*self.core, cells, (offset, len))
+    }
+
+    /// How much memory it takes, a `MemoryUse`. Raises ClosedError.
+    fn memory_use<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        pages::memory_use(py, &*self.core)
+    }
+
+    /// Keeps the pages of a range in memory; with `on_fault`, each from when it is first touched. Children do not inherit
+    /// that, and one unlock frees what several locks kept.
+    ///
+    /// Raises OutOfMemoryError (more than the process may lock: the message says how much), OutOfRangeError, ClosedError.
+    #[pyo3(
+        signature = (offset=None, len=None, *, on_fault=false),
+        text_signature = "($self, offset=0, len=None, *, on_fault=False)"
+    )]
+    fn lock_memory(
+        &self,
+        py: Python<'_>,
+        offset: Option<&Bound<'_, PyAny>>,
+        len: Option<&Bound<'_, PyAny>>,
+        on_fault: bool,
+    ) -> Result<()> {
+        pages::lock_memory(py, &*self.core, (offset, len), on_fault)
+    }
+
+    /// Lets the pages of a range go again. Raises OutOfRangeError, ClosedError.
+    #[pyo3(signature = (offset=None, len=None), text_signature = "($self, offset=0, len=None)")]
+    fn unlock_memory(
+        &self,
+        py: Python<'_>,
+        offset: Option<&Bound<'_, PyAny>>,
+        len: Option<&Bound<'_, PyAny>>,
+    ) -> Result<()> {
+        pages::unlock_memory(py, &*self.core, (offset, len))
+    }
+
+    /// Whether a flush has somewhere to go: a file on a device, and shared. Elsewhere a flush succeeds and does nothing.
+    #[getter]
+    fn persistent(&self) -> bool {
+        self.core.is_persistent()
+    }
+
+    /// Bytes of a page: what protection and advice are rounded to.
+    #[getter]
+    fn page_size(&self) -> usize {
+        self.core.page_size()
     }
 
     /// The path that was mapped, as text; empty for memory without a file.
@@ -393,6 +482,19 @@ impl Mapping {
         let closed = if self.core.is_closed() { ", closed" } else { "" };
         format!("<shmkit.Mapping {name}, {} bytes{read_only}{closed}>", self.core.len())
     }
+}
+
+fn page_options(
+    options: MapOptions,
+    huge_pages: &str,
+    lock_memory: Option<&str>,
+    place: Place<'_>,
+) -> Result<MapOptions> {
+    let options = options.huge_pages(arguments::huge_pages(huge_pages, place)?);
+    Ok(match arguments::memory_lock(lock_memory, place)? {
+        Some(lock) => options.lock_memory(lock),
+        None => options,
+    })
 }
 
 /// Bytes of address space to keep.

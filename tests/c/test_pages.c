@@ -38,10 +38,10 @@ static void pages_are_there_when_they_were_touched(void) {
     CHECK(shmkit_mapping_page_size(mapping) == page && !shmkit_mapping_is_persistent(mapping));
     CHECK(resident(mapping) == 0);
     EXPECT(SHMKIT_OK, shmkit_mapping_write_at(mapping, 3 * page, "x", 1, &error));
-    EXPECT(SHMKIT_OK, shmkit_mapping_pages(mapping, 0, len, NULL, 0, &needed, &known, &error));
+    EXPECT(SHMKIT_OK, shmkit_mapping_residency(mapping, 0, len, NULL, 0, &needed, &known, &error));
     CHECK(needed == PAGES && (known & SHMKIT_PAGE_PRESENT));
-    EXPECT(SHMKIT_OUT_OF_RANGE, shmkit_mapping_pages(mapping, 0, len, states, PAGES - 1, &needed, NULL, &error));
-    EXPECT(SHMKIT_OK, shmkit_mapping_pages(mapping, 0, len, states, PAGES, NULL, NULL, &error));
+    EXPECT(SHMKIT_OUT_OF_RANGE, shmkit_mapping_residency(mapping, 0, len, states, PAGES - 1, &needed, NULL, &error));
+    EXPECT(SHMKIT_OK, shmkit_mapping_residency(mapping, 0, len, states, PAGES, NULL, NULL, &error));
     for (size_t i = 0; i < PAGES; i++) {
         CHECK((states[i] & SHMKIT_PAGE_RESIDENT) == (i == 3 ? SHMKIT_PAGE_RESIDENT : 0));
     }
@@ -51,7 +51,7 @@ static void pages_are_there_when_they_were_touched(void) {
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_mapping_page_counts(mapping, 0, len, cells, 0, NULL, &error));
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_mapping_page_counts(mapping, 0, len, NULL, 1, NULL, &error));
     EXPECT(SHMKIT_OUT_OF_RANGE, shmkit_mapping_page_counts(mapping, 1, len, cells, 1, NULL, &error));
-    EXPECT(SHMKIT_OUT_OF_RANGE, shmkit_mapping_pages(mapping, UINT64_MAX, 1, states, PAGES, NULL, NULL, &error));
+    EXPECT(SHMKIT_OUT_OF_RANGE, shmkit_mapping_residency(mapping, UINT64_MAX, 1, states, PAGES, NULL, NULL, &error));
 
     EXPECT(SHMKIT_OK, shmkit_mapping_advise(mapping, 0, len, SHMKIT_ADVICE_POPULATE_WRITE, &error));
     CHECK(resident(mapping) == PAGES);
@@ -65,7 +65,7 @@ static void pages_are_there_when_they_were_touched(void) {
     EXPECT(SHMKIT_OK, shmkit_mapping_advise(mapping, 0, len, SHMKIT_ADVICE_DONT_NEED, &error));
     CHECK(resident(mapping) == 0);
     EXPECT(SHMKIT_OK, shmkit_mapping_close(mapping, &error));
-    EXPECT(SHMKIT_CLOSED, shmkit_mapping_pages(mapping, 0, len, states, PAGES, NULL, NULL, &error));
+    EXPECT(SHMKIT_CLOSED, shmkit_mapping_residency(mapping, 0, len, states, PAGES, NULL, NULL, &error));
     shmkit_mapping_free(mapping);
 }
 
@@ -177,7 +177,7 @@ static void a_region_has_pages_too(void) {
     EXPECT(SHMKIT_OK, shmkit_region_advise(region, 0, 4096, SHMKIT_ADVICE_POPULATE_WRITE, &error));
     EXPECT(SHMKIT_OK, shmkit_region_page_counts(region, 0, 4096, &counts, 1, NULL, &error));
     CHECK(counts.pages == 1 && counts.resident == 1 && counts.present == 1);
-    EXPECT(SHMKIT_OK, shmkit_region_pages(region, 0, 4096, &state, 1, NULL, NULL, &error));
+    EXPECT(SHMKIT_OK, shmkit_region_residency(region, 0, 4096, &state, 1, NULL, NULL, &error));
     CHECK(state & SHMKIT_PAGE_PRESENT);
     EXPECT(SHMKIT_OK, shmkit_region_lock_memory(region, 0, 4096, 0, &error));
     EXPECT(SHMKIT_OK, shmkit_region_memory_use(region, &used, &error));

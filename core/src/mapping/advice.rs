@@ -171,7 +171,8 @@ impl Mapping {
 /// Gives an advice for a range that was checked.
 pub(crate) fn advise_map(map: &Map, offset: usize, len: usize, advice: i32) -> Result<()> {
     map.advise(offset, len, advice).map_err(|errno| match errno {
-        Errno::EINVAL => Error::new(ErrorKind::Unsupported, "", "")
+        // `Remove` of what is no writable shared map is refused as if it were a matter of permissions.
+        Errno::EINVAL | Errno::EACCES => Error::new(ErrorKind::Unsupported, "", "")
             .with_detail(format!("advice {advice}, with this kernel and this kind of memory")),
         Errno::EFAULT => Error::from_errno(errno as i32, "", "")
             .with_detail("a page cannot be had: the file ends before it, or its file system is full"),

@@ -139,7 +139,7 @@ mod tests {
         let options = MapOptions::new().len(LEN).sharing(Sharing::Private).populate(true);
         let count = |huge_pages| {
             let mapping = options.clone().huge_pages(huge_pages).map_anonymous().unwrap();
-            assert_eq!(mapping.pages(..).unwrap().counts().present, (LEN / 4096) as u64);
+            assert_eq!(mapping.residency(..).unwrap().counts().present, (LEN / 4096) as u64);
             mapping.memory_use().unwrap().huge
         };
         assert_eq!(count(HugePages::Never), 0);
@@ -162,7 +162,7 @@ mod tests {
     fn locked_pages_stay() {
         let options = MapOptions::new().len(16 * 4096).lock_memory(MemoryLock::Now);
         let mapping = options.map_anonymous().unwrap();
-        assert_eq!(mapping.pages(..).unwrap().counts().resident, 16);
+        assert_eq!(mapping.residency(..).unwrap().counts().resident, 16);
         assert_eq!(mapping.memory_use().unwrap().locked, 16 * 4096);
         mapping.unlock_memory(..).unwrap();
         assert_eq!(mapping.memory_use().unwrap().locked, 0);

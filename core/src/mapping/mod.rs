@@ -32,7 +32,7 @@ pub use code::{CodeFunction, CodeMemory, CodeOptions};
 pub use huge::HugePages;
 pub use options::{Flush, MapOptions, Sharing};
 pub(crate) use pages::PageRange;
-pub use pages::{MemoryUse, PageCounts, PageFlags, Pages, clear_soft_dirty};
+pub use pages::{MemoryUse, PageCounts, PageFlags, Residency, clear_soft_dirty};
 pub use protection::Protection;
 use protection::ProtectionRuns;
 use resize::Origin;

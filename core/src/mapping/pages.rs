@@ -60,12 +60,12 @@ impl std::ops::BitOr for PageFlags {
 
 /// The state of each page of a range.
 #[derive(Clone, Debug)]
-pub struct Pages {
+pub struct Residency {
     states: Vec<u8>,
     known: PageFlags,
 }
 
-impl Pages {
+impl Residency {
     /// Number of pages.
     pub fn len(&self) -> usize {
         self.states.len()
@@ -219,13 +219,13 @@ impl Mapping {
     /// use shmkit::{Advice, Mapping, PageFlags};
     ///
     /// let mapping = Mapping::anonymous(1 << 20)?;
-    /// assert_eq!(mapping.pages(..)?.counts().resident, 0);
+    /// assert_eq!(mapping.residency(..)?.counts().resident, 0);
     /// mapping.advise(.., Advice::PopulateWrite)?;
-    /// let pages = mapping.pages(..)?;
+    /// let pages = mapping.residency(..)?;
     /// assert!((0..pages.len()).all(|page| pages.get(page).contains(PageFlags::RESIDENT | PageFlags::PRESENT)));
     /// # Ok::<(), shmkit::Error>(())
     /// ```
-    pub fn pages(&self, range: impl RangeBounds<usize>) -> Result<Pages> {
+    pub fn residency(&self, range: impl RangeBounds<usize>) -> Result<Residency> {
         let operation = "inspect pages of mapping";
         let (offset, len) = self.resolve(operation, range)?;
         drop(self.held_open(operation)?);
@@ -280,11 +280,11 @@ impl PageRange {
     }
 
     /// The state of each page.
-    pub fn states(self) -> SysResult<Pages> {
+    pub fn states(self) -> SysResult<Residency> {
         let mut states = vec![0; self.len()];
         let mut known = PageFlags::RESIDENT | PageFlags::PRESENT | PageFlags::SWAPPED | PageFlags::ZERO;
         if states.is_empty() {
-            return Ok(Pages { states, known });
+            return Ok(Residency { states, known });
         }
         pages::in_core(self.addresses.clone(), &mut states)?;
         for state in &mut states {
@@ -302,7 +302,7 @@ impl PageRange {
             });
             known = if done.is_ok() { known | PageFlags::DIRTY } else { known };
         }
-        Ok(Pages { states, known })
+        Ok(Residency { states, known })
     }
 
     /// What the page table says, in runs of pages of this range; also which of its flags are known.
@@ -457,10 +457,13 @@ mod tests {
         let page = page_size();
         let mapping = MapOptions::new().len(64 * page).sharing(Sharing::Private).map_anonymous().unwrap();
         mapping.advise(.., Advice::NoHugePage).unwrap();
-        assert_eq!(mapping.pages(..).unwrap().counts(), PageCounts { pages: 64, ..PageCounts::default() });
+        assert_eq!(
+            mapping.residency(..).unwrap().counts(),
+            PageCounts { pages: 64, ..PageCounts::default() }
+        );
         mapping.write_at(3 * page, &[1]).unwrap();
         mapping.write_at(10 * page - 1, &[1, 1]).unwrap();
-        let pages = mapping.pages(..).unwrap();
+        let pages = mapping.residency(..).unwrap();
         let there: Vec<usize> = (0..64).filter(|&i| pages.get(i).contains(PageFlags::RESIDENT)).collect();
         assert_eq!(there, [3, 9, 10]);
         assert!(there.iter().all(|&i| pages.get(i).contains(PageFlags::PRESENT)));
@@ -469,11 +472,11 @@ mod tests {
         assert_eq!(cells.iter().map(|cell| cell.resident).collect::<Vec<_>>(), [1, 2, 0, 0, 0, 0, 0, 0]);
         assert_eq!(cells.iter().map(|cell| cell.pages).sum::<u64>(), 64);
         mapping.advise(.., Advice::DontNeed).unwrap();
-        assert_eq!(mapping.pages(..).unwrap().counts().resident, 0);
+        assert_eq!(mapping.residency(..).unwrap().counts().resident, 0);
         let (empty, _) = mapping.page_counts(5..5, 3).unwrap();
         assert_eq!(empty, [PageCounts::default()]);
-        assert!(mapping.pages(5..5).unwrap().is_empty());
-        assert_eq!(mapping.pages(page - 1..page + 1).unwrap().len(), 2);
+        assert!(mapping.residency(5..5).unwrap().is_empty());
+        assert_eq!(mapping.residency(page - 1..page + 1).unwrap().len(), 2);
     }
 
     #[test]
@@ -484,7 +487,7 @@ mod tests {
         assert!(mapping.is_persistent());
         mapping.flush(.., crate::Flush::Sync).unwrap();
         mapping.write_at(5 * page, &vec![1; 2 * page]).unwrap();
-        let pages = mapping.pages(..).unwrap();
+        let pages = mapping.residency(..).unwrap();
         if !pages.known().contains(PageFlags::DIRTY) {
             // An older kernel does not tell; then it must not seem to.
             assert_eq!(pages.counts().dirty, 0);
@@ -494,7 +497,7 @@ mod tests {
         let dirty: Vec<usize> = (0..32).filter(|&i| pages.get(i).contains(PageFlags::DIRTY)).collect();
         assert!(dirty.iter().all(|i| [5, 6].contains(i)), "{dirty:?}");
         mapping.flush(.., crate::Flush::Sync).unwrap();
-        assert_eq!(mapping.pages(..).unwrap().counts().dirty, 0);
+        assert_eq!(mapping.residency(..).unwrap().counts().dirty, 0);
         let (cells, _) = mapping.page_counts(.., 4).unwrap();
         assert_eq!(cells.iter().map(|cell| cell.dirty).sum::<u64>(), 0);
         let used = mapping.memory_use().unwrap();
@@ -509,14 +512,14 @@ mod tests {
         match clear_soft_dirty() {
             Ok(()) => {
                 mapping.write_at(2 * page, &[1]).unwrap();
-                let pages = mapping.pages(..).unwrap();
+                let pages = mapping.residency(..).unwrap();
                 assert!(pages.known().contains(PageFlags::SOFT_DIRTY));
                 assert!(pages.get(2).contains(PageFlags::SOFT_DIRTY));
                 assert!(!pages.get(3).contains(PageFlags::SOFT_DIRTY));
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-                let pages = mapping.pages(..).unwrap();
+                let pages = mapping.residency(..).unwrap();
                 assert!(!pages.known().contains(PageFlags::SOFT_DIRTY));
                 assert_eq!(pages.counts().soft_dirty, 0);
             }

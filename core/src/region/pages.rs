@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use super::Region;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{
-    Advice, MemoryLock, MemoryUse, PageCounts, PageFlags, PageRange, Pages, advise_map, lock_map,
+    Advice, MemoryLock, MemoryUse, PageCounts, PageFlags, PageRange, Residency, advise_map, lock_map,
     resolve_range,
 };
 use crate::sys::map::{Map, page_size};
@@ -61,7 +61,7 @@ impl Region {
     }
 
     /// The state of each page of a range of the user bytes. Errors: `OutOfRange`, `Closed`.
-    pub fn pages(&self, range: impl RangeBounds<usize>) -> Result<Pages> {
+    pub fn residency(&self, range: impl RangeBounds<usize>) -> Result<Residency> {
         let operation = "inspect pages of region";
         let (map, offset, len) = self.pages_of(range, operation)?;
         PageRange::of(map, offset, len).states().map_err(|errno| self.system_failure(errno, operation))
@@ -120,7 +120,7 @@ mod tests {
         Region::unlink(&name).unwrap();
         assert!(!region.is_persistent());
         region.write_at(0, &vec![1; 3 * page]).unwrap();
-        let pages = region.pages(..).unwrap();
+        let pages = region.residency(..).unwrap();
         assert_eq!(pages.len(), 11);
         assert!((0..3).all(|i| pages.get(i).contains(PageFlags::RESIDENT | PageFlags::PRESENT)));
         let (cells, _) = region.page_counts(.., 11).unwrap();
@@ -129,7 +129,7 @@ mod tests {
         assert!(region.memory_use().unwrap().resident >= 3 * page as u64);
 
         region.advise(.., Advice::PopulateWrite).unwrap();
-        assert_eq!(region.pages(..).unwrap().counts().present, 11);
+        assert_eq!(region.residency(..).unwrap().counts().present, 11);
         region.advise(.., Advice::DontNeed).unwrap();
         let mut byte = [0];
         region.read_at(2 * page, &mut byte).unwrap();
@@ -145,7 +145,7 @@ mod tests {
         region.unlock_memory(..).unwrap();
         assert_eq!(region.memory_use().unwrap().locked, 0);
         region.close().unwrap();
-        assert_eq!(region.pages(..).unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(region.residency(..).unwrap_err().kind(), ErrorKind::Closed);
         assert_eq!(region.memory_use().unwrap_err().kind(), ErrorKind::Closed);
         assert_eq!(region.lock_memory(.., MemoryLock::Now).unwrap_err().kind(), ErrorKind::Closed);
     }
