@@ -16,6 +16,8 @@ owner when one died::
 - :class:`Mapping`: one mapped range of a file, or of memory without a file.
 - :class:`Segment`: what is mapped, and how it travels: sealed memory, descriptors over sockets.
 - :class:`SysvSegment`, :class:`SysvSemaphore`: System V shared memory, for programs that use it already.
+- :class:`Log`: records that many processes append at once; :class:`LogHandler` puts it behind ``logging``, and
+  :class:`TextLoggerFactory` behind structlog.
 - :class:`CodeMemory`: machine code that is written, sealed, and then called.
 - :class:`WindowCache`: a file larger than one wants mapped, through windows that are used again.
 - :class:`Residency`, :class:`Usage`: what the kernel knows of pages, and what work with them cost.
@@ -27,7 +29,9 @@ owner when one died::
 the names of their builtin bases.
 """
 
-from ._enums import Advice, HugePages, MemoryLock, Protection, Seal, Sharing
+from typing import TYPE_CHECKING, Any
+
+from ._enums import Advice, Durability, HugePages, MemoryLock, Protection, Seal, Sharing
 from ._errors import (
     AlreadyExistsError,
     BadMagicError,
@@ -75,14 +79,20 @@ from ._native import (
     Condvar,
     Event,
     Guard,
+    Log,
+    LogReader,
+    LogRecord,
     Mapping,
     Mutex,
     Region,
+    Reservation,
     RwLock,
     Segment,
     Semaphore,
     SysvSegment,
     SysvSemaphore,
+    TextLogger,
+    Ticket,
     WindowCache,
     __version__,
     clear_soft_dirty,
@@ -93,6 +103,9 @@ from ._pages import MemoryUse, PageCounts, PageFlag, Residency, Usage, WindowSta
 from ._status import (
     AttachmentStatus,
     Holder,
+    LogRecovery,
+    LogStatus,
+    LogVerified,
     ObjectStatus,
     RegionStatus,
     Share,
@@ -100,10 +113,23 @@ from ._status import (
     SysvSemaphoreStatus,
 )
 
+if TYPE_CHECKING:
+    from ._logging import LogHandler, TextLoggerFactory
+
 for _class in list(vars().values()):
     if isinstance(_class, type):
         _class.__module__ = __name__  # Where users find it: in messages, in help() and when pickled.
 del _class
+
+
+def __getattr__(name: str) -> Any:
+    """What needs the module ``logging``, which not everybody does."""
+    if name in ("LogHandler", "TextLoggerFactory"):
+        from . import _logging
+
+        return getattr(_logging, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Advice",
@@ -118,6 +144,7 @@ __all__ = [
     "CodeMemory",
     "Condvar",
     "CorruptedError",
+    "Durability",
     "Error",
     "Event",
     "Guard",
@@ -130,6 +157,13 @@ __all__ = [
     "InvalidNameError",
     "IoError",
     "LimitExceededError",
+    "Log",
+    "LogHandler",
+    "LogReader",
+    "LogRecord",
+    "LogRecovery",
+    "LogStatus",
+    "LogVerified",
     "Mapping",
     "MappingTruncated",
     "MappingTruncatedError",
@@ -154,6 +188,7 @@ __all__ = [
     "Region",
     "RegionStatus",
     "ReplacedError",
+    "Reservation",
     "Residency",
     "RwLock",
     "Seal",
@@ -167,6 +202,9 @@ __all__ = [
     "SysvSegmentStatus",
     "SysvSemaphore",
     "SysvSemaphoreStatus",
+    "TextLogger",
+    "TextLoggerFactory",
+    "Ticket",
     "TooManyAttachmentsError",
     "TruncatedError",
     "UnsupportedError",

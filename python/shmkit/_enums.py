@@ -112,3 +112,18 @@ class Seal(StrEnum):
     """Its bytes change only through the writable mappings that exist already."""
     EXEC = "exec"
     """Its permission to be executed never changes. The kernel sets it on what cannot be executed."""
+
+
+class Durability(StrEnum):
+    """When records of a log reach the disk. docs/log.md says what survives what."""
+
+    NONE = "none"
+    """Nobody flushes, unless asked to. The default."""
+    INTERVAL = "interval"
+    """What is so old is flushed, by a thread of each process that appends."""
+    BYTES = "bytes"
+    """A flush begins when so many bytes were appended since the last one."""
+    GROUP = "group"
+    """An append returns when its record is on the disk. All who wait share a flush, across processes."""
+    EVERY = "every"
+    """As GROUP, but each append makes a flush of its own."""

@@ -117,3 +117,70 @@ class SysvSemaphoreStatus(TypedDict):
     #: Process of the last operation; 0 for none yet.
     last_pid: int
     mode: int
+
+
+class LogStatus(TypedDict):
+    """A log's parameters and counters."""
+
+    directory: str
+    #: The oldest position that is kept, where the next record will be, and up to where everything is on the disk.
+    start: int
+    end: int
+    flushed_to: int
+    #: Record bytes of a segment, and the longest record.
+    segment_len: int
+    max_record_len: int
+    #: 0: no such limit.
+    max_age_ns: int
+    retain_count: int
+    retain_bytes: int
+    #: For example ``"Interval(1s)"``.
+    durability: str
+    #: Base positions of the segment files.
+    segments: list[int]
+    #: Segments that retention has removed.
+    removed_segments: int
+    #: Records whose writers died before they were complete, and records that were given up.
+    dead: int
+    abandoned: int
+    #: Places that power cuts left incomplete, and their bytes.
+    cuts: int
+    cut_bytes: int
+    #: How often the log was made ready after a start of the machine.
+    recoveries: int
+    #: Flushes that ended, that failed, and the errno of the last failure.
+    flushes: int
+    flush_failures: int
+    flush_errno: int
+    #: Living processes that are attached.
+    attached: int
+    #: Nanoseconds since 1970.
+    now_ns: int
+
+
+class LogVerified(TypedDict):
+    """What a look at every byte of a log found."""
+
+    records: int
+    payload_bytes: int
+    dead: int
+    abandoned: int
+    #: Records that are being written.
+    claimed: int
+    fill_bytes: int
+    cuts: int
+    cut_bytes: int
+    #: Places that hold no records where some should be, and their bytes.
+    corruptions: int
+    corrupted_bytes: int
+    end: int
+
+
+class LogRecovery(TypedDict):
+    """What was repaired when a log was opened after the machine had stopped."""
+
+    #: Good records that were looked at.
+    records: int
+    cuts: int
+    cut_bytes: int
+    end: int

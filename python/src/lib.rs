@@ -14,10 +14,15 @@ mod barrier;
 mod bytes;
 mod code;
 mod condvar;
+mod detached;
 mod error;
 mod event;
 mod guard;
 mod lock;
+mod log;
+mod log_lines;
+mod log_reader;
+mod log_record;
 mod mapping;
 mod mutex;
 mod object;
@@ -52,6 +57,14 @@ mod _native {
     use super::event::Event;
     #[pymodule_export]
     use super::guard::Guard;
+    #[pymodule_export]
+    use super::log::{_reopen_log, Log, Ticket};
+    #[pymodule_export]
+    use super::log_lines::{_LineWriter, TextLogger};
+    #[pymodule_export]
+    use super::log_reader::LogReader;
+    #[pymodule_export]
+    use super::log_record::{LogRecord, Reservation};
     #[pymodule_export]
     use super::mapping::Mapping;
     #[pymodule_export]

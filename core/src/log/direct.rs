@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use super::Log;
 use super::segment::SegmentMap;
+use super::{Log, Ticket};
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::error::Result;
 use crate::layout::LogControl;
 use crate::protocol::signal;
+use crate::protocol::wait::Wait;
 
 /// The shared words of a log, and the word with this process's owner id. They live as long as the log's handle.
 #[derive(Clone, Copy)]
@@ -44,9 +45,9 @@ impl Log {
         self.inner.appended();
     }
 
-    /// Waits as the policy says for what was committed before this call.
-    pub fn settle(&self) -> Result<()> {
-        self.inner.settle(self.ticket())
+    /// Waits as the policy says for a record whose append did not: under `Group` and `Every` until it is on the disk.
+    pub fn settle(&self, ticket: Ticket, wait: &Wait) -> Result<()> {
+        self.inner.settle_with(ticket, wait)
     }
 }
 

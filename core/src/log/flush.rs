@@ -197,9 +197,13 @@ impl Inner {
     /// Waits as the policy says for a record that was just committed.
     #[inline]
     pub(super) fn settle(&self, ticket: Ticket) -> Result<()> {
+        self.settle_with(ticket, &Wait::FOREVER)
+    }
+
+    pub(super) fn settle_with(&self, ticket: Ticket, wait: &Wait) -> Result<()> {
         match self.durability {
-            Durability::Group => self.wait_flush(ticket.flush, &Wait::FOREVER),
-            Durability::Every => self.flush_alone(&Wait::FOREVER),
+            Durability::Group => self.wait_flush(ticket.flush, wait),
+            Durability::Every => self.flush_alone(wait),
             _ => Ok(()),
         }
     }

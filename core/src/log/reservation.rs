@@ -129,14 +129,10 @@ impl Reservation {
     /// Gives it up: readers skip it.
     pub fn abandon(self) {}
 
-    fn error(&self, kind: ErrorKind) -> Error {
-        self.inner.control.error(kind, OPERATION)
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if self.open
+    /// As [`Reservation::abandon`], for who still has views of its bytes: they stay mapped until it is dropped, and mean
+    /// nothing any more.
+    pub fn abandon_in_place(&mut self) {
+        if std::mem::replace(&mut self.open, false)
             && self.expect_ours().is_ok()
             && let Some(word) = self.segment.word(self.claim.offset)
         {
@@ -147,6 +143,16 @@ impl Drop for Reservation {
                 signal::notify(&control.words().signal, true, &*control.memory);
             }
         }
+    }
+
+    fn error(&self, kind: ErrorKind) -> Error {
+        self.inner.control.error(kind, OPERATION)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.abandon_in_place();
         self.inner.exports.release(true);
     }
 }
