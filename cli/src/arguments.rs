@@ -9,6 +9,7 @@ Examples:
   shmkit ls                      the regions of this machine
   shmkit stat jobs               who is attached to 'jobs', and who holds what since when
   shmkit stat jobs --watch 1     the same, once a second
+  shmkit map jobs                which of its pages are in memory
   shmkit gc                      offers to remove what nobody is attached to
   shmkit rm jobs                 removes one region
 
@@ -32,6 +33,7 @@ pub struct Arguments {
 pub enum Command {
     Ls(List),
     Stat(Show),
+    Map(Map),
     Gc(Collect),
     Rm(Remove),
 }
@@ -82,6 +84,37 @@ pub struct Show {
     pub watch: Option<Duration>,
 }
 
+/// Draws which pages of a region or a file are in memory, and which are not yet on the disk
+///
+/// Works on anything that may be read, while others use it, and reads none of its bytes. Of a file that this
+/// user may not write, the kernel may say that all of it is in memory.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  shmkit map jobs
+  shmkit map /var/lib/data.bin
+  shmkit map jobs --json | jq '.resident / .pages'"
+)]
+pub struct Map {
+    /// The region's name, or the path of a file (with a slash in it, or if there is no such region)
+    #[arg(value_name = "NAME|FILE")]
+    pub object: String,
+    /// It is a path
+    #[arg(long)]
+    pub path: bool,
+    /// One line of JSON instead of a picture
+    #[arg(long)]
+    pub json: bool,
+    /// Columns to draw in; the terminal's by default
+    #[arg(long, value_parser = columns)]
+    pub width: Option<usize>,
+    /// Rows to draw at most; 16 by default
+    #[arg(long, value_parser = rows)]
+    pub rows: Option<usize>,
+}
+
 /// Removes the shared memory regions that no living process is attached to
 ///
 /// Lists them and asks. Those that cannot be opened are left alone: 'rm --force' removes them.
@@ -125,6 +158,21 @@ pub struct Remove {
     /// Removes them in any case
     #[arg(long, short)]
     pub force: bool,
+}
+
+fn columns(text: &str) -> Result<usize, String> {
+    number(text, 30, 1000)
+}
+
+fn rows(text: &str) -> Result<usize, String> {
+    number(text, 1, 1000)
+}
+
+fn number(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number))
+        .ok_or(format!("from {least} to {most}"))
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

@@ -17,6 +17,8 @@ pub struct Console<'a> {
     pub screen: bool,
     /// Whether `out` and `err` understand colours, and the user wants them.
     pub colour: bool,
+    /// Columns of `out`: of the screen, or as many as people expect.
+    pub width: usize,
 }
 
 impl Console<'_> {
@@ -37,6 +39,7 @@ impl Console<'_> {
             can_ask,
             screen: screen && !dumb,
             colour,
+            width: width(screen),
         })
     }
 
@@ -48,6 +51,18 @@ impl Console<'_> {
         writeln!(self.err, "{}", Style::Bad.paint(&format!("shmkit: {what}"), self.colour))?;
         flushed
     }
+}
+
+/// What `COLUMNS` says, the terminal, or 80.
+fn width(screen: bool) -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let asked = || {
+        let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the call fills the struct.
+        let status = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+        (screen && status == 0).then_some(usize::from(size.ws_col))
+    };
+    told.or_else(asked).filter(|&columns| columns > 0).unwrap_or(80).min(1000)
 }
 
 /// What a piece of text is, where colours can show it.

@@ -6,6 +6,7 @@ mod arguments;
 mod console;
 mod human;
 mod list;
+mod map;
 mod people;
 mod remove;
 mod show;
@@ -81,6 +82,7 @@ fn try_run(args: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) 
     match arguments.command {
         Command::Ls(arguments) => list::run(&arguments, console),
         Command::Stat(arguments) => show::run(&arguments, console),
+        Command::Map(arguments) => map::run(&arguments, console),
         Command::Gc(arguments) => remove::collect(&arguments, console),
         Command::Rm(arguments) => remove::remove(&arguments, console),
     }
