@@ -32,6 +32,7 @@ var children = map[string]func(name string) error{
 	"holdReadLock":       holdReadLock,
 	"addUnderLock":       addUnderLock,
 	"lockBeyondTheLimit": lockBeyondTheLimit,
+	"takeBlocks":         takeBlocks,
 }
 
 func TestMain(m *testing.M) {

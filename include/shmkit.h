@@ -41,6 +41,11 @@
 #define SHMKIT_REGION_OPTIONS_INIT { sizeof(shmkit_region_options_t), 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_MAP_OPTIONS_INIT { sizeof(shmkit_map_options_t), 0, SHMKIT_PROTECTION_READ, 0, 0, 0, 0, 0 }
 #define SHMKIT_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_semaphore_options_t), 0, 0, SHMKIT_SEMAPHORE_KIND_SIGNALLING, 0 }
+#define SHMKIT_POOL_OPTIONS_INIT { sizeof(shmkit_pool_options_t), 0, 0, 0 }
+#define SHMKIT_POOL_STATUS_INIT { sizeof(shmkit_pool_status_t), 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_POOL_BLOCK_STATUS_INIT { sizeof(shmkit_pool_block_status_t), 0, 0, 0, 0, 0 }
+#define SHMKIT_POOL_WORDS_INIT { sizeof(shmkit_pool_words_t), 0, 0, 0, {0}, {0}, 0, 0, 0, 0, 0 }
+#define SHMKIT_OBJECT_INFO_INIT { sizeof(shmkit_object_info_t), 0, 0, {0, 0}, 0, "" }
 #define SHMKIT_SEGMENT_OPTIONS_INIT { sizeof(shmkit_segment_options_t), 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_sysv_semaphore_options_t), 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEGMENT_STATUS_INIT { sizeof(shmkit_sysv_segment_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -653,6 +658,50 @@ typedef uint32_t shmkit_read_from_t;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What opening a named object may do.
+enum shmkit_object_mode_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // Finds the object, or creates it when it is missing. The default.
+    SHMKIT_OBJECT_MODE_FIND_OR_CREATE = 0,
+    // Finds it; fails with `NotFound` when it is missing.
+    SHMKIT_OBJECT_MODE_FIND = 1,
+    // Creates it; fails with `AlreadyExists` when it is there.
+    SHMKIT_OBJECT_MODE_CREATE = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shmkit_object_mode_t shmkit_object_mode_t;
+#else
+typedef uint32_t shmkit_object_mode_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What a block is.
+enum shmkit_block_state_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // Free.
+    SHMKIT_BLOCK_STATE_FREE = 0,
+    // A process has it.
+    SHMKIT_BLOCK_STATE_OWNED = 1,
+    // Nobody has it until somebody adopts it.
+    SHMKIT_BLOCK_STATE_PUBLISHED = 2,
+    // Its word is none that a pool writes: somebody overwrote it.
+    SHMKIT_BLOCK_STATE_DAMAGED = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum shmkit_block_state_t shmkit_block_state_t;
+#else
+typedef uint32_t shmkit_block_state_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // An atomic integer in a region.
 typedef struct shmkit_atomic_t shmkit_atomic_t;
 
@@ -689,6 +738,9 @@ typedef struct shmkit_mapping_t shmkit_mapping_t;
 // A mutual exclusion lock in a region.
 typedef struct shmkit_mutex_t shmkit_mutex_t;
 
+// A pool of blocks in a region.
+typedef struct shmkit_pool_t shmkit_pool_t;
+
 // An open region: a named piece of memory that processes attach to, with a lock (its guard) that survives its owners.
 typedef struct shmkit_region_t shmkit_region_t;
 
@@ -709,6 +761,9 @@ typedef struct shmkit_sysv_segment_t shmkit_sysv_segment_t;
 
 // One semaphore of a System V set.
 typedef struct shmkit_sysv_semaphore_t shmkit_sysv_semaphore_t;
+
+// A value in a region.
+typedef struct shmkit_value_t shmkit_value_t;
 
 // A file seen through a bounded set of windows that are mapped once and used again.
 typedef struct shmkit_window_cache_t shmkit_window_cache_t;
@@ -731,6 +786,22 @@ typedef struct {
     // One sentence with all of this, and what to do next.
     char message[768];
 } shmkit_error_t;
+
+// A named object.
+typedef struct {
+    // sizeof(shmkit_object_info_t).
+    size_t size;
+    // A shmkit_object_kind_t, or a number that this version does not know.
+    uint32_t kind;
+    // How many living processes have it open.
+    uint32_t users;
+    // The numbers it was created with; docs/format.md says what they mean.
+    uint64_t parameters[2];
+    // Bytes that it takes in the region.
+    uint64_t bytes;
+    // Its name, which ends with a zero byte.
+    char name[208];
+} shmkit_object_info_t;
 
 // How a heap is created; who opens one that exists must ask for the same.
 typedef struct {
@@ -1084,6 +1155,92 @@ typedef struct {
     // Locked in memory.
     uint64_t locked;
 } shmkit_memory_use_t;
+
+// How a pool is created; who opens one that exists must ask for the same. NULL in its place means: as it exists.
+typedef struct {
+    // sizeof(shmkit_pool_options_t).
+    size_t size;
+    // Bytes of a block.
+    uint64_t block_size;
+    // Number of blocks.
+    uint32_t count;
+    // What the blocks are aligned to: a power of two from 8 to 4096. 0: SHMKIT_POOL_ALIGNMENT.
+    uint32_t alignment;
+} shmkit_pool_options_t;
+
+// A block that this process has.
+typedef struct {
+    // Names the block while this process has it, and still when it is published. Never 0.
+    uint64_t handle;
+    // Its bytes, in the region itself. They stay in place as long as the process has the pool open.
+    void *data;
+    // How many there are.
+    size_t len;
+} shmkit_pool_block_t;
+
+// How the blocks of a pool are distributed.
+typedef struct {
+    // sizeof(shmkit_pool_status_t).
+    size_t size;
+    // Bytes of a block.
+    uint64_t block_size;
+    // Bytes from block to block.
+    uint64_t stride;
+    // All blocks.
+    uint32_t total;
+    // Free ones.
+    uint32_t free;
+    // Those that processes have, dead or alive.
+    uint32_t owned;
+    // Published ones.
+    uint32_t published;
+    // Those whose words are none that a pool writes: somebody overwrote them.
+    uint32_t damaged;
+    // How many blocks came back from the dead so far.
+    uint32_t recovered;
+} shmkit_pool_status_t;
+
+// What one block is.
+typedef struct {
+    // sizeof(shmkit_pool_block_status_t).
+    size_t size;
+    // The handle; 0 for a free block.
+    uint64_t handle;
+    // A shmkit_block_state_t.
+    uint32_t state;
+    // Slot of the owner, if it is owned.
+    uint32_t slot;
+    // Process id of the owner; 0 when there is none, or its slot has a new owner.
+    uint32_t pid;
+    // 1 if this process has it.
+    uint32_t mine;
+} shmkit_pool_block_status_t;
+
+// The words of a pool and of this process, for languages that use them without a call.
+typedef struct {
+    // sizeof(shmkit_pool_words_t).
+    size_t size;
+    // This process's owner id, or 0 when it is not attached.
+    const uint32_t *me;
+    // What waiters sleep on.
+    uint32_t *signal;
+    // A word for each block.
+    uint64_t *states;
+    // The levels of bits; NULL beyond the last.
+    uint64_t *levels[SHMKIT_POOL_LEVELS];
+    // Words of each level.
+    uint64_t level_lens[SHMKIT_POOL_LEVELS];
+    // The first block.
+    void *blocks;
+    // Bytes from block to block.
+    uint64_t stride;
+    // Bytes of a block.
+    uint64_t block_size;
+    // Number of blocks.
+    uint32_t count;
+    // The block to look at first.
+    uint32_t first;
+} shmkit_pool_words_t;
 
 // How to make or open a region. NULL in its place, SHMKIT_REGION_OPTIONS_INIT, and all zeros but the size mean the same:
 // the defaults.
@@ -1518,6 +1675,32 @@ shmkit_status_t shmkit_condvar_close(const shmkit_condvar_t *condvar,
 
 // Closes the condvar if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more.
 void shmkit_condvar_free(shmkit_condvar_t *condvar);
+
+// Another handle on a region, through which the `_open` functions of named objects do what `mode`, a
+// shmkit_object_mode_t, says: only find (NOT_FOUND when it is missing), only create (ALREADY_EXISTS when it is there), or
+// either. All else is the same region. On success `*out` is a handle for shmkit_region_free, else NULL.
+//
+// Fails with INVALID_ARGUMENT (another mode), CLOSED.
+shmkit_status_t shmkit_region_with_mode(const shmkit_region_t *region,
+                                        uint32_t mode,
+                                        shmkit_region_t **out,
+                                        shmkit_error_t *error);
+
+// Tells of the named object of this name, of whatever kind. Set `out->size` to sizeof(shmkit_object_info_t) before. Works on a
+// read-only handle, changes nothing, and waits for nobody.
+//
+// Fails with NOT_FOUND, INVALID_ARGUMENT, CORRUPTED, CLOSED.
+shmkit_status_t shmkit_region_find_object(const shmkit_region_t *region,
+                                          const char *name,
+                                          shmkit_object_info_t *out,
+                                          shmkit_error_t *error);
+
+// Tells of the named object whose name follows `after` in the order of bytes; NULL and "" ask for the first. NOT_FOUND: that
+// was the last. `after` may be the name in `*out`. Otherwise as shmkit_region_find_object.
+shmkit_status_t shmkit_region_next_object(const shmkit_region_t *region,
+                                          const char *after,
+                                          shmkit_object_info_t *out,
+                                          shmkit_error_t *error);
 
 // The name of a status, the same in all languages: "NotFound". "Ok" for success, "Unknown" for a number that is none.
 // The text lives as long as the program.
@@ -2383,6 +2566,112 @@ shmkit_status_t shmkit_region_memory_use(const shmkit_region_t *region,
                                          shmkit_memory_use_t *out,
                                          shmkit_error_t *error);
 
+// Opens the pool of this name, creating it when it is missing: all its blocks are free then, and zero. With `options` of
+// NULL it must exist, and is opened with whatever it was created.
+//
+// On success `*out` is a handle for shmkit_pool_free, else NULL. It may outlive the region's handle.
+// Fails with PARAMETER_MISMATCH (it exists with other numbers), INVALID_ARGUMENT (the alignment), INVALID_LENGTH (no
+// blocks, none of a byte, or more than there can be), NOT_FOUND, WRONG_KIND (the name is another object's), INVALID_NAME,
+// NO_SPACE (no room for named objects left), CORRUPTED, READ_ONLY, CLOSED (the region).
+shmkit_status_t shmkit_pool_open(const shmkit_region_t *region,
+                                 const char *name,
+                                 const shmkit_pool_options_t *options,
+                                 shmkit_pool_t **out,
+                                 shmkit_error_t *error);
+
+// Takes a block, waiting as long as it takes. It is the process's until it is freed or published, or the process dies. Its
+// bytes may be what the last owner left in them.
+//
+// Fails with CLOSED, TOO_MANY_ATTACHMENTS (a forked child that finds no place).
+shmkit_status_t shmkit_pool_allocate(const shmkit_pool_t *pool,
+                                     shmkit_pool_block_t *block,
+                                     shmkit_error_t *error);
+
+// Takes a block if one is free or belongs to somebody who died, else answers WOULD_BLOCK. Never waits for one. Otherwise as
+// shmkit_pool_allocate.
+shmkit_status_t shmkit_pool_try_allocate(const shmkit_pool_t *pool,
+                                         shmkit_pool_block_t *block,
+                                         shmkit_error_t *error);
+
+// Takes a block if there is one within `timeout_ns` nanoseconds, else answers TIMEOUT; SHMKIT_FOREVER is no limit. With
+// SHMKIT_WAIT_INTERRUPTIBLE it can answer INTERRUPTED. Otherwise as shmkit_pool_allocate.
+shmkit_status_t shmkit_pool_allocate_wait(const shmkit_pool_t *pool,
+                                          uint64_t timeout_ns,
+                                          uint32_t flags,
+                                          shmkit_pool_block_t *block,
+                                          shmkit_error_t *error);
+
+// Frees a block of this process. What was written to it before is seen by who allocates it next.
+//
+// Fails with STALE_HANDLE (the block was freed or passed on, and is in use again), INVALID_BLOCK (it is not this process's).
+shmkit_status_t shmkit_pool_free_block(const shmkit_pool_t *pool,
+                                       uint64_t handle,
+                                       shmkit_error_t *error);
+
+// Gives a block of this process up without freeing it: the first to adopt its handle, in whatever process, has it. Until then it
+// belongs to nobody, whoever dies. Fails as shmkit_pool_free_block.
+shmkit_status_t shmkit_pool_publish(const shmkit_pool_t *pool,
+                                    uint64_t handle,
+                                    shmkit_error_t *error);
+
+// Takes the block that was published under this handle; it has a new handle then. Of several who try, one gets it.
+//
+// Fails with STALE_HANDLE (somebody adopted it before), INVALID_BLOCK (it is not published), CLOSED,
+// TOO_MANY_ATTACHMENTS.
+shmkit_status_t shmkit_pool_adopt(const shmkit_pool_t *pool,
+                                  uint64_t handle,
+                                  shmkit_pool_block_t *block,
+                                  shmkit_error_t *error);
+
+// Takes back now what the dead have; `*count`, unless NULL, is how many blocks came back. Whoever finds no free block does the
+// same. Fails with CLOSED.
+shmkit_status_t shmkit_pool_recover(const shmkit_pool_t *pool,
+                                    uint32_t *count,
+                                    shmkit_error_t *error);
+
+// The name in its region; it lives as long as the handle. "" for NULL.
+const char *shmkit_pool_name(const shmkit_pool_t *pool);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_pool_is_closed(const shmkit_pool_t *pool);
+
+// Ends the use of the pool through this handle; repeating it does nothing. The handle stays: its calls answer CLOSED until
+// shmkit_pool_free takes it. Fails, and changes nothing, with BUSY when it is the process's last and the process has blocks.
+shmkit_status_t shmkit_pool_close(const shmkit_pool_t *pool,
+                                  shmkit_error_t *error);
+
+// Closes the pool if that was not done, and releases the handle. NULL is allowed.
+//
+// No other thread may use the handle any more. Blocks that this process has stay its own while it has anything of the region
+// open, and come back then.
+void shmkit_pool_free(shmkit_pool_t *pool);
+
+// How many blocks there are of each kind. Set `out->size` to sizeof(shmkit_pool_status_t) before. Fails with
+// INVALID_ARGUMENT, CLOSED.
+shmkit_status_t shmkit_pool_status(const shmkit_pool_t *pool,
+                                   shmkit_pool_status_t *out,
+                                   shmkit_error_t *error);
+
+// What the block of this index is, from 0 to one below the number of blocks. Set `out->size` to
+// sizeof(shmkit_pool_block_status_t) before. Fails with OUT_OF_RANGE, INVALID_ARGUMENT, CLOSED.
+shmkit_status_t shmkit_pool_block_at(const shmkit_pool_t *pool,
+                                     uint32_t index,
+                                     shmkit_pool_block_status_t *out,
+                                     shmkit_error_t *error);
+
+// The words of a pool. Set `out->size` to sizeof(shmkit_pool_words_t) before. They live as long as the handle; docs/format.md
+// says what they hold. To allocate: a compare-and-swap of a block's word from free to owned by `*me`, its generation + 1; then
+// take away the bit of the first level, which is only a hint, if it is in the way. To free: the reverse; then, unless the
+// bit of the first level is set and SHMKIT_WORD_WAITERS in `*signal` is not, call shmkit_pool_settle. All sequentially
+// consistent. Fails with INVALID_ARGUMENT, CLOSED.
+shmkit_status_t shmkit_pool_words(const shmkit_pool_t *pool,
+                                  shmkit_pool_words_t *out,
+                                  shmkit_error_t *error);
+
+// Tells others of the block of this index, which was just freed without a call; see shmkit_pool_words. NULL is allowed.
+void shmkit_pool_settle(const shmkit_pool_t *pool,
+                        uint32_t index);
+
 // Creates a region of `len` zeroed user bytes and opens it.
 //
 // `options` may be NULL. On success `*out` is a handle for shmkit_region_free, else NULL. It never waits for anybody.
@@ -3036,6 +3325,69 @@ shmkit_status_t shmkit_clear_soft_dirty(shmkit_error_t *error);
 shmkit_status_t shmkit_usage(bool whole_process,
                              shmkit_usage_t *out,
                              shmkit_error_t *error);
+
+// Opens the value of this name, creating it when it is missing, with the `value_size` bytes at `initial`, or zeros if that is
+// NULL.
+//
+// `format` says what it is made of, as Python's struct module writes it: "d" for a double, "3I" for three uint32_t, "x" for a
+// byte of padding; members are aligned as C does, or follow each other after a "=". Who opens it in any language must say the
+// same. NULL takes it as it is; with a `value_size` of 0 too, it must exist.
+//
+// On success `*out` is a handle for shmkit_value_free, else NULL. It may outlive the region's handle.
+// Fails with PARAMETER_MISMATCH (it is made of something else), INVALID_ARGUMENT (the format makes no sense, or not of so many
+// bytes), NOT_FOUND, WRONG_KIND (the name is another object's), INVALID_NAME, NO_SPACE (no room for named objects left),
+// READ_ONLY, CLOSED (the region).
+shmkit_status_t shmkit_value_open(const shmkit_region_t *region,
+                                  const char *name,
+                                  size_t value_size,
+                                  const char *format,
+                                  const void *initial,
+                                  shmkit_value_t **out,
+                                  shmkit_error_t *error);
+
+// Copies the value out: all of it, as it was at one moment. `len` is its size. `*version`, unless NULL, is what
+// shmkit_value_store_if knows it by. Waits for nobody. Fails with INVALID_LENGTH, CLOSED.
+shmkit_status_t shmkit_value_load(const shmkit_value_t *value,
+                                  void *into,
+                                  size_t len,
+                                  uint64_t *version,
+                                  shmkit_error_t *error);
+
+// Replaces the value. A process that is killed in here leaves the old value or the new one. Fails with INVALID_LENGTH, CLOSED,
+// TIMEOUT (another writer has been stopped in the middle for 10 s).
+shmkit_status_t shmkit_value_store(const shmkit_value_t *value,
+                                   const void *from,
+                                   size_t len,
+                                   shmkit_error_t *error);
+
+// Replaces the value if it is still the one that shmkit_value_load gave `version` for, else answers WOULD_BLOCK: load it again
+// and try again. Otherwise as shmkit_value_store.
+shmkit_status_t shmkit_value_store_if(const shmkit_value_t *value,
+                                      uint64_t version,
+                                      const void *from,
+                                      size_t len,
+                                      shmkit_error_t *error);
+
+// Bytes of the value; 0 for NULL.
+size_t shmkit_value_size(const shmkit_value_t *value);
+
+// What it is made of, in a canonical form: without a prefix, padding spelt out but for that at the end. It lives as long as the
+// handle. "" for NULL, and when nobody said.
+const char *shmkit_value_format(const shmkit_value_t *value);
+
+// The name in its region; it lives as long as the handle. "" for NULL.
+const char *shmkit_value_name(const shmkit_value_t *value);
+
+// Whether this handle was closed; true for NULL.
+bool shmkit_value_is_closed(const shmkit_value_t *value);
+
+// Ends the use of the value through this handle; repeating it does nothing. The handle stays: its calls answer CLOSED until
+// shmkit_value_free takes it.
+shmkit_status_t shmkit_value_close(const shmkit_value_t *value,
+                                   shmkit_error_t *error);
+
+// Closes the value if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more.
+void shmkit_value_free(shmkit_value_t *value);
 
 // For languages that wait on the words of an object themselves: looks at a word until it is another than `value`, for as
 // long as that has paid off before, at most 50 µs; then it is time to sleep. True when the word changed. NULL does not.

@@ -4,6 +4,11 @@
 #define SHMKIT_REGION_OPTIONS_INIT { sizeof(shmkit_region_options_t), 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_MAP_OPTIONS_INIT { sizeof(shmkit_map_options_t), 0, SHMKIT_PROTECTION_READ, 0, 0, 0, 0, 0 }
 #define SHMKIT_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_semaphore_options_t), 0, 0, SHMKIT_SEMAPHORE_KIND_SIGNALLING, 0 }
+#define SHMKIT_POOL_OPTIONS_INIT { sizeof(shmkit_pool_options_t), 0, 0, 0 }
+#define SHMKIT_POOL_STATUS_INIT { sizeof(shmkit_pool_status_t), 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_POOL_BLOCK_STATUS_INIT { sizeof(shmkit_pool_block_status_t), 0, 0, 0, 0, 0 }
+#define SHMKIT_POOL_WORDS_INIT { sizeof(shmkit_pool_words_t), 0, 0, 0, {0}, {0}, 0, 0, 0, 0, 0 }
+#define SHMKIT_OBJECT_INFO_INIT { sizeof(shmkit_object_info_t), 0, 0, {0, 0}, 0, "" }
 #define SHMKIT_SEGMENT_OPTIONS_INIT { sizeof(shmkit_segment_options_t), 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_sysv_semaphore_options_t), 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEGMENT_STATUS_INIT { sizeof(shmkit_sysv_segment_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }

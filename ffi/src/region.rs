@@ -18,7 +18,7 @@ pub struct RegionHandle {
 }
 
 impl RegionHandle {
-    fn into_raw(region: Region) -> *mut RegionHandle {
+    pub(crate) fn into_raw(region: Region) -> *mut RegionHandle {
         let name = CString::new(region.location().display().into_owned()).unwrap_or_default();
         Box::into_raw(Box::new(RegionHandle { region, name }))
     }

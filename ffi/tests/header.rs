@@ -7,6 +7,7 @@ use std::{env, fs};
 /// Where the things that C sees are declared; the modules of a crate's `lib.rs` are followed.
 const SOURCES: &[&str] = &[
     "core/src/alloc/heap/options.rs",
+    "core/src/alloc/status.rs",
     "core/src/error.rs",
     "core/src/layout.rs",
     "core/src/layout/log.rs",
@@ -15,6 +16,7 @@ const SOURCES: &[&str] = &[
     "core/src/mapping/options.rs",
     "core/src/mapping/pages.rs",
     "core/src/mapping/protection.rs",
+    "core/src/region/named.rs",
     "core/src/sync/event.rs",
     "core/src/sync/semaphore.rs",
     "ffi/src/lib.rs",

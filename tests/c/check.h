@@ -33,6 +33,7 @@ extern const struct test condvar_tests[];
 extern const struct test event_tests[];
 extern const struct test barrier_tests[];
 extern const struct test atomic_tests[];
+extern const struct test pool_tests[];
 extern const struct test segment_tests[];
 extern const struct test sysv_tests[];
 extern const struct test code_tests[];

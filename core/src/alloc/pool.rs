@@ -292,19 +292,21 @@ impl Pool {
 
     /// What each block is, at some instant while it was looked at; in the order of their places.
     pub fn blocks(&self) -> Vec<BlockStatus> {
+        (0..self.options.count).filter_map(|index| self.block_at(index)).collect()
+    }
+
+    /// What the block of this index is; `None` for an index beyond the last.
+    pub fn block_at(&self, index: u32) -> Option<BlockStatus> {
         let memory = self.object.memory();
-        let status = |(index, tenure)| {
-            let (state, owner, handle) = match tenure {
-                Tenure::Free => (BlockState::Free, 0, None),
-                Tenure::Owned(owner, handle) => (BlockState::Owned, owner, Some(handle)),
-                Tenure::Published(handle) => (BlockState::Published, 0, Some(handle)),
-                Tenure::Garbage => (BlockState::Damaged, 0, None),
-            };
-            let (slot, pid, _) = if owner == 0 { (0, 0, false) } else { memory.process(owner) };
-            let mine = owner != 0 && owner == memory.me_if_attached();
-            BlockStatus { index, state, slot: (owner != 0).then_some(slot), pid, mine, handle }
+        let (state, owner, handle) = match self.words().tenure_at(index)? {
+            Tenure::Free => (BlockState::Free, 0, None),
+            Tenure::Owned(owner, handle) => (BlockState::Owned, owner, Some(handle)),
+            Tenure::Published(handle) => (BlockState::Published, 0, Some(handle)),
+            Tenure::Garbage => (BlockState::Damaged, 0, None),
         };
-        (0..).zip(self.words().tenures()).map(status).collect()
+        let (slot, pid, _) = if owner == 0 { (0, 0, false) } else { memory.process(owner) };
+        let mine = owner != 0 && owner == memory.me_if_attached();
+        Some(BlockStatus { index, state, slot: (owner != 0).then_some(slot), pid, mine, handle })
     }
 
     /// How many blocks there are of each kind, and who has how many.

@@ -215,7 +215,12 @@ impl PoolWords<'_> {
 
     /// What each block is, one after the other.
     pub fn tenures(&self) -> impl Iterator<Item = Tenure> + '_ {
-        (0..self.shape.count).map(|index| tenure(index, self.state(index).load(SeqCst)))
+        (0..self.shape.count).filter_map(|index| self.tenure_at(index))
+    }
+
+    /// What the block of this index is.
+    pub fn tenure_at(&self, index: u32) -> Option<Tenure> {
+        (index < self.shape.count).then(|| tenure(index, self.state(index).load(SeqCst)))
     }
 
     /// Takes back what the dead have, and mends the tree. How many blocks came back.
