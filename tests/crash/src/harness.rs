@@ -11,6 +11,8 @@ use crate::trace::{Stepped, Watched};
 
 /// Bytes of the arena: room for a dozen objects, and quick to compare.
 const ARENA_LEN: u64 = 8192;
+/// User bytes that a region can have; it has 64.
+pub const CAPACITY: u64 = 1 << 15;
 
 /// Kills a process after every instruction of `operation`.
 ///
@@ -59,7 +61,7 @@ pub fn crash_after_fork<T>(
 }
 
 fn create(scene: &Scene, arena_len: u64) -> Unlink {
-    let options = RegionOptions::new().arena_len(arena_len).attachments(ATTACHMENTS);
+    let options = RegionOptions::new().arena_len(arena_len).attachments(ATTACHMENTS).capacity(CAPACITY);
     let region = options.create(scene.name.as_str(), 64).expect("a region");
     region.close().expect("nobody uses it");
     Unlink(scene.name.clone())

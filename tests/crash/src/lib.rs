@@ -19,6 +19,7 @@ mod harness;
 mod heap;
 mod mutex;
 mod process;
+mod resize;
 mod rwlock;
 mod scene;
 mod semaphore;

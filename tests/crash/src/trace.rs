@@ -31,6 +31,13 @@ impl Watched {
             self.seen = unsafe { std::slice::from_raw_parts(base, len) }.to_vec();
             return true;
         };
+        // It may have grown.
+        if std::fs::metadata(&self.path).is_ok_and(|meta| meta.len() as usize != len) {
+            // SAFETY: mapped by us, and not used after.
+            unsafe { libc::munmap(base.cast(), len) };
+            self.map = None;
+            return self.changed();
+        }
         // SAFETY: both are `len` bytes long, and the process that writes the map is stopped.
         let same = unsafe { libc::memcmp(base.cast(), self.seen.as_ptr().cast(), len) } == 0;
         if !same {
