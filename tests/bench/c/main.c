@@ -230,6 +230,52 @@ static void run_copy(void) {
     }
 }
 
+struct mapped {
+    shmkit_mapping_t *mapping;
+    char place[4096];
+};
+
+enum { MAPPED = 4 << 20 };
+
+static void map_file(struct mapped *mapped, const char *path, uint32_t flags) {
+    shmkit_map_options_t options = SHMKIT_MAP_OPTIONS_INIT;
+    options.flags = SHMKIT_MAP_CREATE | SHMKIT_MAP_LEN | SHMKIT_MAP_POPULATE | flags;
+    options.protection = SHMKIT_PROTECTION_READ_WRITE;
+    options.len = MAPPED;
+    must(shmkit_mapping_open(path, &options, &mapped->mapping, NULL) == SHMKIT_OK, "map file");
+}
+
+static void read_4k(void *state, long count) {
+    struct mapped *mapped = state;
+    for (long i = 0; i < count; i++)
+        must(shmkit_mapping_read_at(mapped->mapping, (uint64_t)i * 4096 % MAPPED, mapped->place, 4096, NULL) ==
+                 SHMKIT_OK, "read");
+}
+
+static void sum_4m(void *state, long count) {
+    const unsigned char *data = shmkit_mapping_data(((struct mapped *)state)->mapping);
+    unsigned long sum = 0;
+    for (long i = 0; i < count; i++) {
+        for (size_t at = 0; at < MAPPED; at++) sum += data[at];
+        __asm__ volatile("" : "+r"(sum) : : "memory");
+    }
+}
+
+// A mapping under the fault guard beside one without it.
+static void run_fault(void) {
+    static struct mapped guarded, unguarded;
+    char path[] = "/tmp/shmkit-bench-XXXXXX";
+    int file = mkstemp(path);
+    must(file >= 0 && close(file) == 0, "mkstemp");
+    map_file(&guarded, path, 0);
+    map_file(&unguarded, path, SHMKIT_MAP_NO_FAULT_GUARD);
+    compare("fault.read_4k.c.vs_unguarded", 200000, read_4k, &guarded, read_4k, &unguarded);
+    compare("fault.sum_4m.c.vs_unguarded", 20, sum_4m, &guarded, sum_4m, &unguarded);
+    shmkit_mapping_free(guarded.mapping);
+    shmkit_mapping_free(unguarded.mapping);
+    unlink(path);
+}
+
 static int wanted(int argc, char **argv, const char *group) {
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], group) == 0) return 1;
@@ -241,5 +287,6 @@ int main(int argc, char **argv) {
     if (wanted(argc, argv, "rwlock")) run_rwlock();
     if (wanted(argc, argv, "semaphore")) run_semaphore();
     if (wanted(argc, argv, "copy")) run_copy();
+    if (wanted(argc, argv, "fault")) run_fault();
     return 0;
 }

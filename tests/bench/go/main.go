@@ -103,6 +103,7 @@ func main() {
 		{"rwlock", []func(){runRwLock}},
 		{"semaphore", []func(){runSemaphore}},
 		{"atomic", []func(){runAtomic}},
+		{"fault", []func(){runFault}},
 		{"processes", []func(){runTrips}},
 	} {
 		if wanted(group.name) {

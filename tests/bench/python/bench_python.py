@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import statistics
 import sys
+import tempfile
 import threading
 import time
 import timeit
@@ -212,6 +213,25 @@ def run_item():
         compare(f"item.{label}.python.vs_mmap", 200_000, statement, statement, ours, peers)
 
 
+def run_fault():
+    """A mapping under the fault guard beside one without it."""
+    len_ = 4 << 20
+    with tempfile.TemporaryDirectory() as directory:
+        options = {"len": len_, "create": True, "populate": True, "protection": "read_write"}
+        path = os.path.join(directory, "file")
+        both = [{"m": shmkit.Mapping.open(path, fault_guard=guard, **options)} for guard in (True, False)]
+        for names in both:
+            names["view"] = memoryview(names["m"])
+        for case, statement in [
+            ("item", "m[1000]"),
+            ("slice_4k", "m[4096:8192]"),
+            ("view_4k", "bytes(view[4096:8192])"),
+        ]:
+            compare(f"fault.{case}.python.vs_unguarded", 100_000, statement, statement, *both)
+        for names in both:
+            names.pop("view").release()
+
+
 GROUPS = {
     "lock": run_lock,
     "rwlock": run_rwlock,
@@ -219,6 +239,7 @@ GROUPS = {
     "event": run_event,
     "condvar": run_condvar,
     "copy": run_copy,
+    "fault": run_fault,
     "item": run_item,
 }
 

@@ -4,6 +4,7 @@
 //! figure is the median over the rounds.
 
 mod copy;
+mod fault;
 mod lock;
 mod processes;
 mod sync;
@@ -64,6 +65,9 @@ fn main() {
     }
     if wanted("copy") {
         copy::run();
+    }
+    if wanted("fault") {
+        fault::run();
     }
     if wanted("windows") {
         windows::run();
