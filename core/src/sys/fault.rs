@@ -193,6 +193,16 @@ impl Guarded {
         done
     }
 
+    /// The range now maps another part of the file, from `offset` on; `change` maps it, while nobody mends anything.
+    pub fn rebind<T>(&self, offset: u64, change: impl FnOnce() -> T) -> T {
+        let _held = self.slot.hold();
+        let done = change();
+        self.slot.offset.store(offset, Relaxed);
+        self.slot.replaced_from.store(self.slot.end.load(Relaxed), Relaxed);
+        self.slot.single_count.store(0, Relaxed);
+        done
+    }
+
     /// The pages have gone back to the system: the file is not needed any more.
     pub fn retire(&self) {
         let _held = self.slot.hold();
@@ -394,9 +404,10 @@ impl Slot {
     fn map_zeros(&self, start: usize, len: usize) -> bool {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
         let protection = self.protection.load(Relaxed);
+        // By number: what stands in front of the C library's function in a program under a sanitizer is not for handlers.
         // SAFETY: whole pages of a range that whoever guards it owns, and that stays mapped meanwhile.
-        let mapped = unsafe { libc::mmap(start as *mut libc::c_void, len, protection, flags, -1, 0) };
-        mapped != libc::MAP_FAILED
+        let mapped = unsafe { libc::syscall(libc::SYS_mmap, start, len, protection, flags, -1, 0) };
+        mapped != -1
     }
 
     /// Length of the file, if the descriptor still is that file.

@@ -11,6 +11,7 @@
 //! - `table` says where a window is, and may be stale: the slot's own word decides.
 //! - Slots get and lose windows under the lock, which is taken inside [`fork::exclude`], so that a forked child finds it
 //!   free. Reading files happens outside.
+//! - Windows are under the fault guard, slot by slot: once one has lost pages, all that is checked fails.
 //! - When every slot is pinned, copies go through pread(2) and pwrite(2), which see the same bytes: nobody waits for a
 //!   window.
 
@@ -22,9 +23,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use nix::errno::Errno;
+use nix::sys::mman::ProtFlags;
 use parking_lot::Mutex;
 
 pub use options::WindowOptions;
@@ -32,9 +35,11 @@ use slots::Slot;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exports::Exports;
+use crate::mapping::fault::is_enabled;
 use crate::mapping::{Advice, Flush};
 use crate::sys::arena::Arena;
-use crate::sys::file::ObjectFile;
+use crate::sys::fault::Guarded;
+use crate::sys::file::{ObjectFile, Storage};
 use crate::sys::fork;
 use crate::sys::map::page_size;
 use crate::view::SharedBytes;
@@ -62,8 +67,12 @@ const MAX_TABLE: u64 = 1 << 24;
 ///
 /// All methods may be called from any thread. The length is that of the file when it was opened.
 pub struct WindowCache {
+    /// The fault guard of each slot; none without it. Dropped before what they guard and what they tell.
+    guards: Vec<Guarded>,
+    /// Becomes 0 when a slot has lost pages.
+    intact: Box<AtomicU32>,
     arena: Arena,
-    file: ObjectFile,
+    file: Arc<ObjectFile>,
     len: u64,
     /// log2 of the bytes of a window.
     shift: u32,
@@ -115,6 +124,30 @@ pub struct WindowStats {
     pub views: u64,
 }
 
+/// Guards each slot of an arena, to be told in `intact`.
+fn guard_slots(
+    arena: &Arena,
+    count: usize,
+    file: &Arc<ObjectFile>,
+    writable: bool,
+    intact: &AtomicU32,
+) -> Vec<Guarded> {
+    let len = arena.len() / count;
+    let protection =
+        if writable { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ };
+    let guard_slot = |slot| {
+        let range = (arena.base().addr().get() + slot * len, len);
+        let guard = Guarded::new(range, Some(Arc::clone(file)), 0, protection, true);
+        #[allow(unsafe_code)]
+        // SAFETY: the word lives in a box of the cache, which drops its guards before it.
+        unsafe {
+            guard.tell(intact);
+        }
+        guard
+    };
+    (0..count).map(guard_slot).collect()
+}
+
 impl WindowCache {
     /// Opens a file for reading, through 64 windows of 4 MiB: [`WindowOptions::open`].
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<WindowCache> {
@@ -140,7 +173,15 @@ impl WindowCache {
         let arena = Arena::reserve(count * window_len, HUGE.max(page_size())).map_err(fail)?;
         // A file that is not open for what will be asked shows now, and not at the first use.
         arena.map(0, file.as_fd(), 0, window_len, options.writable).map_err(fail)?;
+        let (file, intact) = (Arc::new(file), Box::new(AtomicU32::new(1)));
+        let guards = if is_enabled() && !matches!(file.storage(), Ok(Storage::HugePages(_))) {
+            guard_slots(&arena, count, &file, options.writable, &intact)
+        } else {
+            Vec::new()
+        };
         Ok(WindowCache {
+            guards,
+            intact,
             arena,
             file,
             len,
@@ -195,7 +236,8 @@ impl WindowCache {
 
     /// Copies bytes out, across as many windows as they lie in. A concurrent writer may tear the copy.
     ///
-    /// Errors: `OutOfRange`, `Closed`, `Truncated` (the file is shorter by now), `Io`.
+    /// Errors: `OutOfRange`, `Closed`, `Truncated` (the file is shorter by now), `MappingTruncated` (and bytes that it has lost
+    /// were read, then or before), `NoSpace`, `Io`.
     pub fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         let operation = "read through windows";
         self.check_range(operation, offset, into.len())?;
@@ -204,7 +246,10 @@ impl WindowCache {
         while !rest.is_empty() {
             let (piece, more) = rest.split_at_mut(self.in_window(at, rest.len()));
             match self.use_window(operation, at)? {
-                Some(used) => self.bytes(at, piece.len(), used).read_at(0, piece)?,
+                Some(used) => {
+                    self.bytes(at, piece.len(), used).read_at(0, piece)?;
+                    self.expect_undamaged(operation)?;
+                }
                 None => self.bypass(operation, at, |file| file.read_exact_at(at, piece))?,
             }
             at += piece.len() as u64;
@@ -227,7 +272,10 @@ impl WindowCache {
         while !rest.is_empty() {
             let (piece, more) = rest.split_at(self.in_window(at, rest.len()));
             match self.use_window(operation, at)? {
-                Some(used) => self.bytes(at, piece.len(), used).write_at(0, piece)?,
+                Some(used) => {
+                    self.bytes(at, piece.len(), used).write_at(0, piece)?;
+                    self.expect_undamaged(operation)?;
+                }
                 None => self.bypass(operation, at, |file| file.write_all_at(at, piece))?,
             }
             at += piece.len() as u64;
@@ -259,6 +307,7 @@ impl WindowCache {
                 format!("{len} bytes at offset {offset} cross a border of windows of {}", self.window_len());
             return Err(self.error(ErrorKind::InvalidArgument, operation).with_detail(detail));
         }
+        self.expect_undamaged(operation)?;
         self.exports.acquire(writable).map_err(|kind| self.error(kind, operation))?;
         match self.use_window(operation, offset.min(self.len - 1)) {
             Ok(Some(used)) => {

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -11,8 +11,10 @@ use nix::errno::Errno;
 use super::{Changes, WindowCache};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::Advice;
+use crate::mapping::fault::damage_error;
 use crate::sys::SysResult;
 use crate::sys::arena;
+use crate::sys::fault::{Damage, Guarded};
 use crate::sys::file::ObjectFile;
 use crate::sys::fork;
 use crate::view::SharedBytes;
@@ -62,8 +64,11 @@ impl WindowCache {
             }
             let Some(slot) = self.make_room(&mut changes) else { return Ok(None) };
             let (place, offset) = (slot << self.shift, u64::from(window) << self.shift);
-            let mapped = self
-                .timed(|| self.arena.map(place, self.file.as_fd(), offset, 1 << self.shift, self.writable));
+            let map = || self.arena.map(place, self.file.as_fd(), offset, 1 << self.shift, self.writable);
+            let mapped = self.timed(|| match self.guards.get(slot) {
+                Some(guard) => guard.rebind(offset, map),
+                None => map(),
+            });
             mapped.map_err(|errno| self.system_error(errno, operation))?;
             self.slots[slot].note_use(&self.clock);
             self.slots[slot].install(window);
@@ -182,6 +187,19 @@ impl WindowCache {
                 .with_detail(format!("{size} bytes are left of {}", self.len)));
         }
         Ok(())
+    }
+
+    /// Fails when the file has lost pages that were touched.
+    #[inline]
+    pub(super) fn expect_undamaged(&self, operation: &'static str) -> Result<()> {
+        fence(Ordering::Acquire);
+        if self.intact.load(Ordering::Relaxed) == 0 { Err(self.damaged(operation)) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn damaged(&self, operation: &'static str) -> Error {
+        let damage = self.guards.iter().find_map(Guarded::damage).unwrap_or(Damage::Cut);
+        damage_error(damage, operation, &self.object)
     }
 
     #[cold]

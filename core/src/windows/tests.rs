@@ -162,6 +162,30 @@ fn a_file_that_was_cut_is_told_of_and_not_mapped() {
 }
 
 #[test]
+fn a_file_that_is_cut_under_its_windows_is_an_error_and_no_signal() {
+    let (file, _) = file_of(4 * WINDOW as usize);
+    let cache = options(2).open(file.path()).unwrap();
+    for window in [0, 3, 2] {
+        touch(&cache, window);
+    }
+    let view = cache.view(3 * WINDOW + 5, 10, false).unwrap();
+    file.as_file().set_len(2 * WINDOW).unwrap();
+    let mut bytes = [1; 4];
+    view.read_at(0, &mut bytes).unwrap();
+    assert_eq!(bytes, [0; 4]);
+    for failed in [
+        cache.read_at(2 * WINDOW, &mut bytes),
+        cache.read_at(0, &mut bytes),
+        cache.view(0, 1, false).map(drop),
+    ] {
+        let error = failed.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::MappingTruncated | ErrorKind::Truncated), "{error}");
+    }
+    drop(view);
+    cache.close().unwrap();
+}
+
+#[test]
 fn segments_have_windows_too() {
     let segment = Segment::memfd("windows", 5 * WINDOW).unwrap();
     let cache = options(2).open_segment(&segment).unwrap();
