@@ -217,6 +217,7 @@ impl Inner {
     /// The claim becomes a record of `len` bytes, at most what was claimed; what is left has words of its own already.
     #[inline]
     pub(super) fn commit(&self, segment: &SegmentMap, claim: &Claim, len: usize) -> Result<()> {
+        segment.expect_undamaged(&self.control, OPERATION)?;
         let committed = record::committed(len);
         let word = segment.word(claim.offset).ok_or_else(|| self.bad_word(claim.position))?;
         // Not a plain store: a claim that was inherited over a fork, or outlived its attachment, was settled by others.

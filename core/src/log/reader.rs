@@ -297,6 +297,7 @@ impl LogReader {
                 Some(word) => word.load(Acquire),
                 None => return self.pass_corrupted(&segment, offset),
             };
+            segment.expect_undamaged(&self.inner.control, OPERATION)?;
             match record::parse(seen, segment.capacity - offset) {
                 Some((Seen::Free, _)) if self.is_hole(&segment, offset) => {
                     return self.pass_corrupted(&segment, offset);

@@ -9,6 +9,7 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytemuck::Zeroable;
@@ -21,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     self, KIND_LOG_SEGMENT, LOG_RECORD_HEADER_SIZE, LOG_SEGMENT_HEADER_SIZE, LogSegmentHeader, LogSegmentLive,
 };
+use crate::mapping::fault::{damage_error, is_enabled};
 use crate::sys::clock;
 use crate::sys::file::{self, ObjectFile};
 use crate::sys::map::{Map, Request, page_size};
@@ -162,7 +164,10 @@ impl SegmentMap {
             huge_page: None,
             reserve: 0,
         };
-        let map = Map::of_file(object.as_fd(), &request)?;
+        let mut map = Map::of_file(object.as_fd(), &request)?;
+        if is_enabled() {
+            map.guard(ObjectFile::duplicate(object.as_fd()).ok().map(Arc::new), &request);
+        }
         Ok(SegmentMap { map, base, capacity, writable, touched: AtomicUsize::new(0) })
     }
 
@@ -202,6 +207,15 @@ impl SegmentMap {
         #[allow(unsafe_code)]
         // SAFETY: checked by `record`, and the map lives as long as `self`.
         Some(unsafe { found.as_ref() })
+    }
+
+    /// Fails when the file was cut and what is missing was touched.
+    #[inline]
+    pub fn expect_undamaged(&self, control: &Control, operation: &'static str) -> Result<()> {
+        match self.map.damage() {
+            None => Ok(()),
+            Some(damage) => Err(damage_error(damage, operation, &path(control, self.base).to_string_lossy())),
+        }
     }
 
     /// Position behind the last record byte.
@@ -248,7 +262,11 @@ impl SegmentMap {
     pub fn sync(&self, from: usize, to: usize) -> std::result::Result<(), Errno> {
         let start = if from == 0 { 0 } else { LOG_SEGMENT_HEADER_SIZE + from };
         let end = LOG_SEGMENT_HEADER_SIZE + to.min(self.capacity);
-        if start >= end { Ok(()) } else { self.map.sync(start, end - start, MsFlags::MS_SYNC) }
+        if start < end {
+            self.map.sync(start, end - start, MsFlags::MS_SYNC)?;
+        }
+        // Of a file that was cut, nothing can be said to be on the disk.
+        if self.map.damage().is_some() { Err(Errno::EIO) } else { Ok(()) }
     }
 
     /// The checksum of record bytes, begun with another one. Copied out piece by piece: others may write them.

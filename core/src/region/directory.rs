@@ -235,7 +235,7 @@ impl<'a> Directory<'a> {
     }
 
     fn error(&self, kind: ErrorKind, operation: &'static str, name: &str) -> Error {
-        Error::new(kind, operation, self.memory.object_name(name))
+        self.memory.error_of(kind, operation, self.memory.object_name(name))
     }
 }
 

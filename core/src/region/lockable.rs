@@ -143,7 +143,7 @@ impl Lockable<'_> {
         if self.name.is_empty() {
             self.memory.error(kind, operation)
         } else {
-            Error::new(kind, operation, self.memory.object_name(self.name))
+            self.memory.error_of(kind, operation, self.memory.object_name(self.name))
         }
     }
 }

@@ -476,7 +476,28 @@ impl Memory {
 
     #[cold]
     pub fn error(&self, kind: ErrorKind, operation: &'static str) -> Error {
-        Error::new(kind, operation, self.location.display())
+        self.error_of(kind, operation, self.location.display().into_owned())
+    }
+
+    /// An error about the region or an object in it. Zeros in place of lost pages look like many things; they are called what
+    /// they are.
+    #[cold]
+    pub fn error_of(&self, kind: ErrorKind, operation: &'static str, object: String) -> Error {
+        match self.expect_undamaged(operation) {
+            Err(damage) if !matches!(kind, ErrorKind::Closed | ErrorKind::Busy) => {
+                damage.about(operation, object)
+            }
+            // The rest of a page that the end of the file went through became zeros without any fault.
+            _ if kind == ErrorKind::Corrupted && self.is_cut() => {
+                Error::new(ErrorKind::MappingTruncated, operation, object)
+            }
+            _ => Error::new(kind, operation, object),
+        }
+    }
+
+    fn is_cut(&self) -> bool {
+        let needed = self.geometry.file_len(self.known_len.load(Ordering::Relaxed) as u64);
+        self.attachment.object_len().is_ok_and(|len| len < needed)
     }
 }
 

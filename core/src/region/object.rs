@@ -192,7 +192,7 @@ impl<T: Shared, U: Shared> Object<T, U> {
 
     #[cold]
     pub fn error(&self, kind: ErrorKind, operation: &'static str) -> Error {
-        Error::new(kind, operation, self.memory.object_name(&self.name))
+        self.memory.error_of(kind, operation, self.memory.object_name(&self.name))
     }
 }
 

@@ -159,6 +159,10 @@ impl<'a> Resizing<'a> {
         let start = memory.geometry.data_offset + before;
         memory.bytes().zero_at(start, start.next_multiple_of(page_size()) - start)?;
         let have = memory.object_len(OPERATION)?.min(to);
+        if have < from {
+            // Somebody cut it. Making it longer again would hide that.
+            return Err(memory.error(ErrorKind::MappingTruncated, OPERATION));
+        }
         if have > from && object.punch(from, have - from).is_err() {
             memory.bytes().zero_at(from as usize, (have - from) as usize)?;
         }
