@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ipc_report
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "build" / "bench"
 PROGRAMS = [
@@ -41,6 +43,7 @@ def main(groups):
     path = ROOT / "target" / "bench" / "results.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
+    ipc_report.write(results, path.parent)
     print(f"bench: {len(results)} figures in {path.relative_to(ROOT)}")
 
 

@@ -1,5 +1,7 @@
 // Times the C face beside its peers: see ../rust/src/main.rs for the method. Arguments: the groups wanted, or none for all.
 #define _GNU_SOURCE
+#include "bench.h"
+
 #include <shmkit.h>
 
 #include <pthread.h>
@@ -15,13 +17,13 @@ enum { ROUNDS = 15 };
 
 typedef void (*work_t)(void *state, long count);
 
-static double now_ns(void) {
+double now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-static int by_value(const void *a, const void *b) {
+int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
@@ -47,7 +49,7 @@ static void compare(const char *name, long count, work_t ours, void *our_state, 
     fflush(stdout);
 }
 
-static void must(int good, const char *what) {
+void must(int good, const char *what) {
     if (!good) {
         fprintf(stderr, "bench: %s failed\n", what);
         exit(1);
@@ -286,6 +288,7 @@ int main(int argc, char **argv) {
     if (wanted(argc, argv, "lock")) run_lock();
     if (wanted(argc, argv, "rwlock")) run_rwlock();
     if (wanted(argc, argv, "semaphore")) run_semaphore();
+    if (wanted(argc, argv, "ipc")) run_ipc();
     if (wanted(argc, argv, "copy")) run_copy();
     if (wanted(argc, argv, "fault")) run_fault();
     return 0;

@@ -93,6 +93,10 @@ func main() {
 		answer(os.Args[2], os.Args[3])
 		return
 	}
+	if len(os.Args) > 5 && os.Args[1] == ipcAnswerer {
+		answerIPC(os.Args[2:])
+		return
+	}
 	wanted := func(group string) bool { return len(os.Args) == 1 || slices.Contains(os.Args[1:], group) }
 	for _, group := range []struct {
 		name string
@@ -105,6 +109,7 @@ func main() {
 		{"atomic", []func(){runAtomic}},
 		{"fault", []func(){runFault}},
 		{"processes", []func(){runTrips}},
+		{"ipc", []func(){runIPC}},
 	} {
 		if wanted(group.name) {
 			for _, run := range group.run {

@@ -15,6 +15,8 @@ import threading
 import time
 import timeit
 
+import bench_ipc
+
 import shmkit
 
 ROUNDS = 15
@@ -241,6 +243,7 @@ GROUPS = {
     "copy": run_copy,
     "fault": run_fault,
     "item": run_item,
+    "ipc": bench_ipc.run,
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 mod copy;
 mod fault;
+mod ipc;
 mod lock;
 mod processes;
 mod sync;
@@ -62,6 +63,9 @@ fn main() {
     }
     if wanted("event") {
         processes::event();
+    }
+    if wanted("ipc") {
+        ipc::run();
     }
     if wanted("copy") {
         copy::run();

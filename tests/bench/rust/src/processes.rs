@@ -9,10 +9,10 @@ use crate::lock::RobustMutex;
 use crate::{ROUNDS, median, report};
 
 /// A forked child that runs `work` and ends.
-struct Child(i32);
+pub struct Child(i32);
 
 impl Child {
-    fn run(work: impl FnOnce()) -> Child {
+    pub fn run(work: impl FnOnce()) -> Child {
         // SAFETY: the child runs `work` and `_exit`; this program has one thread.
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "fork");
@@ -24,7 +24,7 @@ impl Child {
         Child(pid)
     }
 
-    fn wait(self) {
+    pub fn wait(self) {
         // SAFETY: a child of ours.
         unsafe { libc::waitpid(self.0, std::ptr::null_mut(), 0) };
     }
