@@ -208,11 +208,67 @@ def test_jit(language: str) -> None:
     ]
 
 
+def test_flush(language: str, tmp_path: Path) -> None:
+    first, *timed, last = run("flush", language, str(tmp_path / "data.bin")).splitlines()
+    assert first in ("a flush reaches a device: yes", "a flush reaches a device: no")
+    names = ["async", "sync", "sync again", "sync, one page", "invalidate"]
+    assert [re.fullmatch(r"(.*?) +\d+\.\d{3} ms", line)[1] for line in timed] == names
+    assert last in ("pages not on the disk: 0", "pages not on the disk: unknown")
+    assert (tmp_path / "data.bin").read_bytes() == b"\2" * (16 << 20)
+
+
+def test_flush_without_a_device(language: str, fresh_name: str) -> None:
+    """A shared memory object has no disk: all that is flushed is done at once."""
+    path = object_path(fresh_name)
+    try:
+        assert run("flush", language, str(path)).startswith("a flush reaches a device: no\n")
+    finally:
+        path.unlink()
+
+
+def test_pages(language: str) -> None:
+    pages = (16 << 20) // os.sysconf("SC_PAGE_SIZE")
+    *shown, huge = run("pages", language, "16").splitlines()
+    assert shown[:3] == [
+        f"untouched: 0 of {pages} pages",
+        f"an eighth touched: {pages // 8} of {pages} pages",
+        f"populated: {pages} of {pages} pages",
+    ]
+    assert shown[3:5] == ["faults of the first touch: some", "faults when populated: hardly any"]
+    assert shown[5:] == [f"let go: 0 of {pages} pages", f"populated, huge: {pages} of {pages} pages"]
+    assert 0 <= int(re.fullmatch(r"in huge pages: (\d+) MiB", huge)[1]) <= 16
+
+
+def test_windows(language: str, tmp_path: Path) -> None:
+    path = tmp_path / "large.bin"
+    title, headings, each, windows, summary = run("windows", language, str(path), "64").splitlines()
+    assert title == "64 MiB, 20000 reads of 4096 bytes at random"
+    assert headings.split() == ["mmap", "munmap", "faults", "ms", "in", "kernel"]
+    assert each.split()[:6] == ["a", "map", "for", "each", "20000", "20000"]
+    assert windows.split()[:4] == ["windows,", "reused", "16", "0"]
+    assert int(each.split()[6]) > int(windows.split()[4]), "faults"
+    # Each of the 16 windows is mapped once.
+    assert summary == "19984 of 20000 reads found their window mapped; 0 gave their place"
+    assert path.stat().st_size == 64 << 20
+
+
 def test_failures_are_told(language: str, fresh_name: str, tmp_path: Path) -> None:
     """A newcomer who runs the steps in the wrong order reads what to do next."""
     missing = str(tmp_path / "missing")
     assert missing in refused("file_mapping", language, "read", missing)
     said = refused("named_region", language, "read", fresh_name)
     assert fresh_name in said and "create it first" in said
-    for task in ("file_mapping", "named_region", "lifecycle", "counter", "shared_private", "protection", "sysv", "jit"):
+    for task in (
+        "file_mapping",
+        "named_region",
+        "lifecycle",
+        "counter",
+        "shared_private",
+        "protection",
+        "sysv",
+        "jit",
+        "flush",
+        "pages",
+        "windows",
+    ):
         assert "usage" in refused(task, language).lower()
