@@ -1,6 +1,7 @@
 package shmkit
 
-// The library keeps no pointer that it is given and calls nothing of Go: so what a call is given may stay on the stack.
+// The library keeps no pointer that it is given, so that may stay on the stack; and it calls nothing of Go, except for what
+// Log.OnDurable asked for: from a thread of its own, or from the call that releases the last of a log.
 
 // #cgo noescape shmkit_atomic_close
 // #cgo nocallback shmkit_atomic_close
@@ -84,6 +85,66 @@ package shmkit
 // #cgo nocallback shmkit_event_wait
 // #cgo noescape shmkit_event_word
 // #cgo nocallback shmkit_event_word
+// #cgo noescape shmkit_log_abandon
+// #cgo noescape shmkit_log_after_commit
+// #cgo nocallback shmkit_log_after_commit
+// #cgo noescape shmkit_log_append
+// #cgo nocallback shmkit_log_append
+// #cgo noescape shmkit_log_append_batch
+// #cgo nocallback shmkit_log_append_batch
+// #cgo noescape shmkit_log_append_deferred
+// #cgo nocallback shmkit_log_append_deferred
+// #cgo noescape shmkit_log_close
+// #cgo nocallback shmkit_log_close
+// #cgo noescape shmkit_log_commit_deferred
+// #cgo noescape shmkit_log_create
+// #cgo nocallback shmkit_log_create
+// #cgo noescape shmkit_log_free
+// #cgo noescape shmkit_log_is_durable
+// #cgo nocallback shmkit_log_is_durable
+// #cgo noescape shmkit_log_open
+// #cgo nocallback shmkit_log_open
+// #cgo noescape shmkit_log_open_or_create
+// #cgo nocallback shmkit_log_open_or_create
+// #cgo noescape shmkit_log_pin_free
+// #cgo nocallback shmkit_log_pin_free
+// #cgo noescape shmkit_log_reader_corrupted
+// #cgo nocallback shmkit_log_reader_corrupted
+// #cgo noescape shmkit_log_reader_free
+// #cgo noescape shmkit_log_reader_keep
+// #cgo nocallback shmkit_log_reader_keep
+// #cgo noescape shmkit_log_reader_missed
+// #cgo nocallback shmkit_log_reader_missed
+// #cgo noescape shmkit_log_reader_next
+// #cgo nocallback shmkit_log_reader_next
+// #cgo noescape shmkit_log_reader_next_wait
+// #cgo nocallback shmkit_log_reader_next_wait
+// #cgo noescape shmkit_log_reader_open
+// #cgo nocallback shmkit_log_reader_open
+// #cgo noescape shmkit_log_reader_position
+// #cgo nocallback shmkit_log_reader_position
+// #cgo noescape shmkit_log_reader_seek
+// #cgo nocallback shmkit_log_reader_seek
+// #cgo noescape shmkit_log_reader_skipped
+// #cgo nocallback shmkit_log_reader_skipped
+// #cgo noescape shmkit_log_reserve
+// #cgo nocallback shmkit_log_reserve
+// #cgo noescape shmkit_log_segment_current
+// #cgo nocallback shmkit_log_segment_current
+// #cgo noescape shmkit_log_segment_free
+// #cgo nocallback shmkit_log_segment_free
+// #cgo noescape shmkit_log_segment_touch
+// #cgo nocallback shmkit_log_segment_touch
+// #cgo noescape shmkit_log_status
+// #cgo nocallback shmkit_log_status
+// #cgo noescape shmkit_log_ticket
+// #cgo nocallback shmkit_log_ticket
+// #cgo noescape shmkit_log_verify
+// #cgo nocallback shmkit_log_verify
+// #cgo noescape shmkit_log_wait_durable
+// #cgo nocallback shmkit_log_wait_durable
+// #cgo noescape shmkit_log_words
+// #cgo nocallback shmkit_log_words
 // #cgo noescape shmkit_mapping_advise
 // #cgo nocallback shmkit_mapping_advise
 // #cgo noescape shmkit_mapping_anonymous

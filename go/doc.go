@@ -26,6 +26,8 @@
 //     waits for what since when.
 //   - A [Mapping] is one mapped range of a file or of anonymous memory: [Map], [MapAnonymous]. [Mapping.Residency] tells what the kernel
 //     knows of its pages, [Mapping.Advise] tells the kernel what they will be used for.
+//   - A [Log] is records that many processes append at once, in a directory: [CreateLog], [OpenLog], [OpenOrCreateLog]. A
+//     [LogReader] reads and follows it; [NewSlogHandler] and [Log.Writer] put it behind slog and log.
 //   - A [WindowCache] is a file larger than one wants mapped, through windows that are used again: [OpenWindows].
 //
 // # Bytes

@@ -1,0 +1,280 @@
+package shmkit
+
+// #include <shmkit.h>
+import "C"
+
+import (
+	"hash/crc32"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// This file appends in Go what shmkit_log_append would append in C: claim, fill, commit. Its steps are those of the header's
+// shmkit_log_words_t; whatever is not the usual case goes to C.
+
+// The logWords are a log's shared words, which belong to the library, and its parameters.
+type logWords struct {
+	tail, syncedTo, started *uint64
+	signal, failures, me    *uint32
+	maxRecordLen            int
+	maxAge                  int64
+	durability              C.uint32_t
+	durabilityValue         uint64
+}
+
+func (w *logWords) load(log *C.shmkit_log_t) error {
+	view := C.shmkit_log_words_t{size: C.sizeof_shmkit_log_words_t}
+	details := newDetails()
+	if err := failure(C.shmkit_log_words(log, &view, &details), &details); err != nil {
+		return err
+	}
+	*w = logWords{
+		tail: (*uint64)(view.tail), syncedTo: (*uint64)(view.synced_to), started: (*uint64)(view.started),
+		signal: (*uint32)(view.signal), failures: (*uint32)(view.failures), me: (*uint32)(view.me),
+		maxRecordLen: int(view.max_record_len), maxAge: int64(view.max_age_ns),
+		durability: view.durability, durabilityValue: uint64(view.durability_value),
+	}
+	return nil
+}
+
+// A logSegment is a segment that is kept mapped while somebody uses it.
+type logSegment struct {
+	handle  *C.shmkit_log_segment_t
+	base    uint64
+	length  uint64
+	records unsafe.Pointer
+	firstNs *uint64
+	// Pages before it were faulted in.
+	touched atomic.Uint64
+	// Appends under way, which hold it.
+	users   atomic.Int64
+	retired atomic.Bool
+	freed   atomic.Bool
+}
+
+// hold returns the segment to append to, held, or nil.
+func (l *Log) hold() *logSegment {
+	segment := l.current.Load()
+	if segment == nil {
+		return nil
+	}
+	segment.users.Add(1)
+	if l.current.Load() != segment {
+		segment.release()
+		return nil
+	}
+	return segment
+}
+
+func (s *logSegment) release() {
+	if s.users.Add(-1) == 0 && s.retired.Load() {
+		s.free()
+	}
+}
+
+// retire gives up a segment that nobody can find any more: the last who holds it frees it.
+func (s *logSegment) retire() {
+	s.retired.Store(true)
+	if s.users.Load() == 0 {
+		s.free()
+	}
+}
+
+func (s *logSegment) free() {
+	if !s.freed.Swap(true) {
+		C.shmkit_log_segment_free(s.handle)
+	}
+}
+
+// logSpan returns the bytes of a record, with its header and up to the next one.
+func logSpan(length uint64) uint64 {
+	const mask = C.SHMKIT_LOG_RECORD_ALIGN - 1
+	return (C.SHMKIT_LOG_RECORD_HEADER_SIZE + length + mask) &^ mask
+}
+
+// appendHere appends a record without a call into C, if nothing unusual is in the way. Nothing was done when it reports false.
+func (l *Log) appendHere(kind uint32, data []byte) (uint64, bool) {
+	w := &l.words
+	if w.me == nil || l.closed.Load() || len(data) > w.maxRecordLen {
+		return 0, false
+	}
+	if atomic.LoadUint32(w.failures) != l.knownFailures.Load() {
+		return 0, false
+	}
+	segment := l.hold()
+	if segment == nil {
+		return 0, false
+	}
+	defer segment.release()
+	collectHere()
+	me := uint64(atomic.LoadUint32(w.me))
+	claim := (me|C.SHMKIT_LOG_CLAIMED)<<C.SHMKIT_LOG_STATE_SHIFT | uint64(len(data))
+	if me == 0 {
+		return 0, false
+	}
+	now := time.Now().UnixNano()
+	word, offset := l.claim(segment, claim, uint64(len(data)), now)
+	if word == nil {
+		return 0, false
+	}
+	position := segment.base + offset
+	record := unsafe.Add(segment.records, offset)
+	payload := unsafe.Slice((*byte)(unsafe.Add(record, C.SHMKIT_LOG_RECORD_HEADER_SIZE)), len(data))
+	copy(payload, data)
+	checksum := crc32.Update(logChecksum(uint32(len(data)), kind, uint64(now), position), castagnoli, payload)
+	*(*uint64)(unsafe.Add(record, 8)) = uint64(checksum) | uint64(kind)<<32
+	*(*uint64)(unsafe.Add(record, 16)) = uint64(now)
+	committed := uint64(C.SHMKIT_LOG_COMMITTED)<<C.SHMKIT_LOG_STATE_SHIFT | uint64(len(data))
+	// Nobody but us settles a claim while this process lives and is attached, and the handle keeps it attached.
+	atomic.CompareAndSwapUint64(word, claim, committed)
+	l.afterCommit()
+	runtime.KeepAlive(l)
+	return position, true
+}
+
+// claim takes room for a record in a segment. It returns nil if there is none, or something that C has to look at.
+func (l *Log) claim(s *logSegment, claim, length uint64, now int64) (*uint64, uint64) {
+	tail, need := l.words.tail, logSpan(length)
+	at := atomic.LoadUint64(tail)
+	for {
+		offset := at - s.base
+		if offset >= s.length || need > s.length-offset || offset%C.SHMKIT_LOG_RECORD_ALIGN != 0 {
+			return nil, 0
+		}
+		if l.words.maxAge != 0 && offset != 0 {
+			first := int64(atomic.LoadUint64(s.firstNs))
+			if first == 0 || now-first >= l.words.maxAge {
+				return nil, 0
+			}
+		}
+		if offset+need > s.touched.Load() {
+			s.touched.Store(uint64(C.shmkit_log_segment_touch(s.handle, C.uint64_t(offset), C.uint64_t(offset+need))))
+		}
+		word := (*uint64)(unsafe.Add(s.records, offset))
+		if atomic.CompareAndSwapUint64(word, 0, claim) {
+			// Whoever finds it unmoved moves it.
+			atomic.CompareAndSwapUint64(tail, at, at+need)
+			if offset == 0 {
+				atomic.StoreUint64(s.firstNs, uint64(now))
+			}
+			return word, offset
+		}
+		span := spanOfWord(atomic.LoadUint64(word))
+		if span == 0 || span > s.length-offset {
+			return nil, 0
+		}
+		if next := at + span; atomic.CompareAndSwapUint64(tail, at, next) {
+			at = next
+		} else {
+			at = max(next, atomic.LoadUint64(tail))
+		}
+	}
+}
+
+// spanOfWord returns how many bytes a record's word covers; 0 when it says nothing that this file knows.
+func spanOfWord(word uint64) uint64 {
+	length := uint64(uint32(word))
+	switch word >> C.SHMKIT_LOG_STATE_SHIFT & 7 {
+	case C.SHMKIT_LOG_CLAIMED, C.SHMKIT_LOG_COMMITTED, C.SHMKIT_LOG_ABANDONED, C.SHMKIT_LOG_DEAD:
+		return logSpan(length)
+	}
+	return 0
+}
+
+// afterCommit wakes readers that sleep, and begins a flush when the policy asks for one.
+func (l *Log) afterCommit() {
+	w := &l.words
+	due := atomic.LoadUint32(w.signal)&C.SHMKIT_WORD_WAITERS != 0
+	if w.durability == C.SHMKIT_DURABILITY_BYTES {
+		tail, synced := atomic.LoadUint64(w.tail), atomic.LoadUint64(w.syncedTo)
+		due = due || tail > synced && tail-synced >= w.durabilityValue
+	}
+	if due {
+		C.shmkit_log_after_commit(l.pointer)
+	}
+}
+
+// nextFlush returns the number of the flush that will carry what is committed now.
+func (l *Log) nextFlush() uint64 {
+	next := atomic.LoadUint64(l.words.started) + 1
+	runtime.KeepAlive(l)
+	return next
+}
+
+// appendSlowly appends a record through C, and goes to the segment that it went to.
+func (l *Log) appendSlowly(kind uint32, data []byte) (Ticket, error) {
+	details := newDetails()
+	var ticket C.shmkit_log_ticket_t
+	from := unsafe.Pointer(unsafe.SliceData(data))
+	status := C.shmkit_log_append_deferred(l.native(), C.uint32_t(kind), from, C.size_t(len(data)), &ticket, &details)
+	runtime.KeepAlive(data)
+	runtime.KeepAlive(l)
+	if l.words.failures != nil {
+		l.knownFailures.Store(atomic.LoadUint32(l.words.failures))
+	}
+	if err := failure(status, &details); err != nil {
+		return Ticket{}, err
+	}
+	l.follow(uint64(ticket.position))
+	return ticketOf(ticket), nil
+}
+
+// follow makes the segment that C appends to the one of the fast path, unless it is already.
+func (l *Log) follow(position uint64) {
+	if current := l.current.Load(); current != nil && position-current.base < current.length {
+		return
+	}
+	if !l.entering.TryLock() {
+		return // somebody else does it
+	}
+	defer l.entering.Unlock()
+	view := C.shmkit_log_segment_view_t{size: C.sizeof_shmkit_log_segment_view_t}
+	details := newDetails()
+	var handle *C.shmkit_log_segment_t
+	status := C.shmkit_log_segment_current(l.native(), &handle, &view, &details)
+	runtime.KeepAlive(l)
+	if status != C.SHMKIT_OK {
+		return // the next append goes through C too
+	}
+	segment := &logSegment{
+		handle: handle, base: uint64(view.base), length: uint64(view.len),
+		records: view.records, firstNs: (*uint64)(view.first_ns),
+	}
+	if before := l.current.Swap(segment); before != nil {
+		before.retire()
+	}
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Tables for eight bytes at a time: the checksum of a record's header is too short for the instruction's set-up, and a
+// slice of it would escape to the heap.
+var castagnoli8 = func() (tables [8][256]uint32) {
+	tables[0] = *castagnoli
+	for i := range 256 {
+		for k := 1; k < 8; k++ {
+			before := tables[k-1][i]
+			tables[k][i] = tables[0][before&0xff] ^ before>>8
+		}
+	}
+	return tables
+}()
+
+// logChecksum returns the checksum of what identifies a record; the payload's follows it.
+func logChecksum(length, kind uint32, time, position uint64) uint32 {
+	crc := ^uint32(0)
+	crc = step8(crc, uint64(length)|uint64(kind)<<32)
+	crc = step8(crc, time)
+	crc = step8(crc, position)
+	return ^crc
+}
+
+// step8 takes the bytes of a word in the order of a little-endian machine, which all platforms of this package are.
+func step8(crc uint32, word uint64) uint32 {
+	word ^= uint64(crc)
+	t := &castagnoli8
+	return t[7][byte(word)] ^ t[6][byte(word>>8)] ^ t[5][byte(word>>16)] ^ t[4][byte(word>>24)] ^
+		t[3][byte(word>>32)] ^ t[2][byte(word>>40)] ^ t[1][byte(word>>48)] ^ t[0][byte(word>>56)]
+}
