@@ -6,6 +6,7 @@ mod format;
 mod kills;
 mod leaks;
 mod objects;
+mod options;
 mod pool;
 mod processes;
 mod resize;
