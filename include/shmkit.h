@@ -13,7 +13,8 @@
 //             who opens it must ask for the same parameters. A handle on one may outlive the region's handle.
 // Ownership   A handle that a call stores into `*out` is yours until you give it to the `_free` function of its kind,
 //             once. Strings that calls return belong to the library. `_close` ends the use and keeps the handle; `_free`
-//             takes the handle. Neither removes a name: that is `_unlink`, and shmkit_region_remove_object.
+//             takes the handle. Neither removes a name: that is `_unlink`, shmkit_region_remove_object, and for System
+//             V `_remove`.
 // Views       `_pin` counts a view, and `_close` answers BUSY while one lives, so no address goes away beneath its user.
 //             Bytes in a view can be changed by other processes at any time: read them once, or hold the guard.
 // Threads     All calls on a handle may be made from any thread at the same time, except `_free`, which comes last.

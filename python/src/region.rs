@@ -141,17 +141,18 @@ impl Region {
     /// and `from_fd`. Raises InvalidLengthError, InvalidArgumentError, NoSpaceError.
     #[staticmethod]
     #[pyo3(signature = (
-        len, *, attachments=layout::DEFAULT_SLOT_COUNT, arena_len=layout::DEFAULT_ARENA_LEN
+        len, *, attachments=layout::DEFAULT_SLOT_COUNT, arena_len=layout::DEFAULT_ARENA_LEN, capacity=None
     ))]
     fn create_unnamed(
         py: Python<'_>,
         len: &Bound<'_, PyAny>,
         attachments: u32,
         arena_len: u64,
+        capacity: Option<u64>,
     ) -> Result<Region> {
         let place = Place { operation: "create region", object: "" };
         let len = arguments::natural(len, ErrorKind::InvalidLength, place)? as u64;
-        let options = options(0o600, None, attachments, arena_len, None);
+        let options = options(0o600, None, attachments, arena_len, capacity);
         Region::make(py, Location::Unnamed, |_| options.create_unnamed(len))
     }
 

@@ -159,6 +159,11 @@ def test_a_region_without_a_name() -> None:
             assert same.guard.locked()
         with pytest.raises(PermissionError):
             os.ftruncate(region.fileno(), 10)
+        with Region.create_unnamed(100, capacity=5000) as growing:
+            growing.resize(5000)
+            growing[4999] = 1
+            growing.resize(50)
+            assert len(growing) == 50
         assert region.fileno() == region.fileno()
         with pytest.raises(shmkit.UnsupportedError, match="pickle the region"):
             pickle.dumps(region.mutex("m"))

@@ -166,4 +166,14 @@ mod tests {
         drop(guard);
         region.mutex("m").unwrap();
     }
+
+    #[test]
+    fn a_region_without_a_name_grows_and_shrinks() {
+        let region = crate::RegionOptions::new().capacity(1 << 20).create_unnamed(4096).unwrap();
+        let same = Region::from_fd(region.try_clone_fd().unwrap()).unwrap();
+        region.resize(100_000).unwrap();
+        same.write_at(99_999, b"x").unwrap();
+        region.resize(4096).unwrap();
+        assert_eq!(same.write_at(4096, b"x").unwrap_err().kind(), ErrorKind::OutOfRange);
+    }
 }
