@@ -13,6 +13,8 @@ owner when one died::
 - :class:`Guard`: a lock as ``with`` holds it, first of all the one over a region's bytes.
 - :class:`Mutex`, :class:`RwLock`, :class:`Semaphore`, :class:`Condvar`, :class:`Event`, :class:`Barrier`,
   :class:`Atomic`: named objects of a region, found or created by ``region.mutex("name")`` and its like.
+- :class:`Heap`, :class:`Block`: blocks of any size in a region, as buffers, by ``region.heap("name", len)`` or
+  ``Heap.create``.
 - :class:`Mapping`: one mapped range of a file, or of memory without a file.
 - :class:`Segment`: what is mapped, and how it travels: sealed memory, descriptors over sockets.
 - :class:`SysvSegment`, :class:`SysvSemaphore`: System V shared memory, for programs that use it already.
@@ -72,13 +74,16 @@ from ._errors import (
     WouldBlockError,
     WrongKindError,
 )
+from ._heap import HeapBlock, HeapOwner, HeapStatistics
 from ._native import (
     Atomic,
     Barrier,
+    Block,
     CodeMemory,
     Condvar,
     Event,
     Guard,
+    Heap,
     Log,
     LogReader,
     LogRecord,
@@ -138,6 +143,7 @@ __all__ = [
     "AttachmentStatus",
     "BadMagicError",
     "Barrier",
+    "Block",
     "BrokenError",
     "BusyError",
     "ClosedError",
@@ -148,6 +154,10 @@ __all__ = [
     "Error",
     "Event",
     "Guard",
+    "Heap",
+    "HeapBlock",
+    "HeapOwner",
+    "HeapStatistics",
     "Holder",
     "HugePages",
     "InternalError",

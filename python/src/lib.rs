@@ -11,6 +11,7 @@ mod aio;
 mod arguments;
 mod atomic;
 mod barrier;
+mod block;
 mod bytes;
 mod code;
 mod condvar;
@@ -18,6 +19,7 @@ mod detached;
 mod error;
 mod event;
 mod guard;
+mod heap;
 mod lock;
 mod log;
 mod log_lines;
@@ -50,6 +52,8 @@ mod _native {
     #[pymodule_export]
     use super::barrier::Barrier;
     #[pymodule_export]
+    use super::block::Block;
+    #[pymodule_export]
     use super::code::CodeMemory;
     #[pymodule_export]
     use super::condvar::Condvar;
@@ -57,6 +61,8 @@ mod _native {
     use super::event::Event;
     #[pymodule_export]
     use super::guard::Guard;
+    #[pymodule_export]
+    use super::heap::Heap;
     #[pymodule_export]
     use super::log::{_reopen_log, Log, Ticket};
     #[pymodule_export]

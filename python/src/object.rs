@@ -20,12 +20,18 @@ pub struct Origin {
 
 impl Origin {
     pub fn new(region: &shmkit::Region) -> Origin {
-        let location = match region.location() {
+        Origin::of(region.location(), region.id())
+    }
+
+    /// Of a region that only an object in it is a handle on.
+    pub fn of(location: &Location, id: [u8; 16]) -> Origin {
+        let region = location.display().into_owned();
+        let location = match location {
             // Only fails for an empty path, which was not opened, or when the current directory is gone.
             Location::Path(path) => Location::Path(std::path::absolute(path).unwrap_or(path.clone())),
             other => other.clone(),
         };
-        Origin { region: region.location().display().into_owned(), location, id: region.id() }
+        Origin { region, location, id }
     }
 
     /// What opens the region again in any process: a str or a pathlib.Path.
@@ -69,6 +75,7 @@ objects!(
     shmkit::Condvar,
     shmkit::Event,
     shmkit::Barrier,
+    shmkit::Heap,
     shmkit::Atomic<u32>,
     shmkit::Atomic<u64>,
     shmkit::Atomic<i64>

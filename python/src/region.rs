@@ -18,6 +18,7 @@ use crate::condvar::Condvar;
 use crate::error::Result;
 use crate::event::Event;
 use crate::guard::Guard;
+use crate::heap::{self, Heap};
 use crate::lock::Lock;
 use crate::mutex::Mutex as SharedMutex;
 use crate::object::{Origin, name_of};
@@ -318,6 +319,33 @@ impl Region {
         let label = format!("{}:{name}", self.origin.region);
         let parties = arguments::count(parties, Place { operation: "open barrier", object: &label })?;
         Ok(Barrier::new(py.detach(|| self.core.barrier(&name, parties))?, &self.origin))
+    }
+
+    /// The heap of this name, created with room for `len` bytes of blocks when it is missing; without `len`, the one that
+    /// exists, with whatever it was created. The arena must have room for it: `Heap.arena_len` says how much.
+    ///
+    /// `strategy` says which free block an allocation takes: "best_fit", "first_fit", or "buddy" with smallest blocks of
+    /// `min_block` bytes (64). With `reclaim`, blocks of the dead are taken back as soon as a death is noticed or there is
+    /// no room otherwise. Raises NotFoundError (without `len`), ParameterMismatchError, InvalidLengthError,
+    /// InvalidArgumentError, NoSpaceError, and as `mutex` does.
+    #[pyo3(signature = (name, len=None, *, strategy="best_fit", min_block=None, reclaim=false))]
+    fn heap(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyString>,
+        len: Option<&Bound<'_, PyAny>>,
+        strategy: &str,
+        min_block: Option<u32>,
+        reclaim: bool,
+    ) -> Result<Heap> {
+        let name = name_of(name);
+        let Some(len) = len else {
+            return Ok(Heap::new(py.detach(|| self.core.find_heap(&name))?, &self.origin));
+        };
+        let label = format!("{}:{name}", self.origin.region);
+        let place = Place { operation: "open heap", object: &label };
+        let options = heap::options(len, strategy, min_block, reclaim, place)?;
+        Ok(Heap::new(py.detach(|| self.core.heap(&name, options))?, &self.origin))
     }
 
     /// The atomic integer of this name, created with `initial` when it is missing. `type` is "u32", "u64" or "i64".

@@ -1,4 +1,4 @@
-//! What stands behind a memoryview of a part of a region or mapping, or of one that may not write.
+//! What stands behind a memoryview of a part of a region, mapping or block, or of one that may not write.
 
 use std::ffi::c_int;
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use pyo3::types::PyMemoryView;
 use pyo3::{ffi, intern};
 
 use crate::arguments::{Place, span};
+use crate::block::Holding;
 use crate::bytes::{self, Bytes};
 use crate::error::Result;
 
-/// A part of a region or mapping, as a buffer; the core checks the range when the buffer is taken. Keeps the memory,
+/// A part of a region, mapping or block, as a buffer; the core checks the range when the buffer is taken. Keeps the memory,
 /// and so the handle's addresses, until it dies.
 #[pyclass(frozen, module = "shmkit._native")]
 struct View {
@@ -25,6 +26,7 @@ struct View {
 pub enum Source {
     Region(Arc<shmkit::Region>),
     Mapping(Arc<shmkit::Mapping>),
+    Block(Arc<Holding>),
 }
 
 #[pymethods]
@@ -41,6 +43,9 @@ impl View {
                 Source::Mapping(mapping) => {
                     bytes::fill_buffer(&**mapping, range, this.writable, owner, view, flags)
                 }
+                Source::Block(block) => {
+                    bytes::fill_buffer(&**block, range, this.writable, owner, view, flags)
+                }
             }
         }
     }
@@ -51,6 +56,7 @@ impl View {
             match &self.source {
                 Source::Region(region) => bytes::release_buffer(&**region, view),
                 Source::Mapping(mapping) => bytes::release_buffer(&**mapping, view),
+                Source::Block(block) => bytes::release_buffer(&**block, view),
             }
         }
     }
@@ -67,6 +73,7 @@ pub fn memoryview<'py>(
     let (offset, len, writable) = match &source {
         Source::Region(region) => part(&**region, offset, len, writable)?,
         Source::Mapping(mapping) => part(&**mapping, offset, len, writable)?,
+        Source::Block(block) => part(&**block, offset, len, writable)?,
     };
     let view = View { source, offset, len, writable };
     Ok(PyMemoryView::from(Bound::new(py, view)?.as_any())?)

@@ -148,7 +148,7 @@ impl<'a> Deref for Block<'a> {
 
 impl Drop for Block<'_> {
     fn drop(&mut self) {
-        let _ = self.heap.free(self.offset);
+        self.heap.free_quietly(self.offset);
     }
 }
 

@@ -208,6 +208,16 @@ impl Heap {
         self.options.strategy
     }
 
+    /// Where its region lives.
+    pub fn location(&self) -> &Location {
+        &self.object.memory().location
+    }
+
+    /// [`Region::id`] of its region.
+    pub fn region_id(&self) -> [u8; 16] {
+        self.object.memory().geometry.id
+    }
+
     /// The name in its region.
     pub fn name(&self) -> &str {
         self.object.name()

@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 
 use super::Heap;
+use crate::atomic::AtomicU32;
 use crate::error::{ErrorKind, Result};
 use crate::layout::HEAP_GRANULE;
 use crate::mapping::{Pinned, View};
@@ -37,6 +38,14 @@ impl Heap {
             self.count_out(block);
             Ok(())
         })
+    }
+
+    /// For guards that are dropped: frees a block if it is this process's, and tells nothing. In a forked child, which owns
+    /// nothing of its parent's, it does nothing.
+    pub fn free_quietly(&self, offset: u64) {
+        if self.object.memory().me_if_attached() != 0 {
+            let _ = self.free(offset);
+        }
     }
 
     /// How many bytes a live block offers: what was asked for, or somewhat more. Errors: `InvalidBlock`, `Corrupted`,
@@ -152,6 +161,12 @@ impl Heap {
         // SAFETY: `pin` found the range within the heap; the count in `pinned` keeps it mapped.
         let bytes = unsafe { SharedBytes::new(start, len, writable) };
         Ok(View { bytes, pinned: Pinned { exports: self.object.exports(), writable } })
+    }
+
+    /// A word that is 0 while all is well and becomes another number as soon as the heap's file has lost pages, for languages
+    /// that copy bytes themselves: look at it after the copy. `None` without the fault guard.
+    pub fn damage_word(&self) -> Option<&'static AtomicU32> {
+        self.object.memory().damage_word()
     }
 
     fn copy(&self, from: u64, to: u64, len: usize) {
