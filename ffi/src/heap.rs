@@ -434,6 +434,31 @@ pub unsafe extern "C" fn shmkit_heap_adopt(
     }
 }
 
+/// Says where a block of this process's own is. Fails with NOT_OWNER, INVALID_BLOCK, CORRUPTED, TIMEOUT, CLOSED; `*block` is all
+/// zero then.
+///
+/// # Safety
+/// `heap` is null or a handle; `block` and `error` are null or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmkit_heap_block(
+    heap: *const HeapHandle,
+    offset: u64,
+    block: *mut BlockPlace,
+    error: *mut Details,
+) -> Status {
+    const OPERATION: &str = "look at block";
+    // SAFETY: the caller's promises, handed on.
+    unsafe {
+        attempt(error, || {
+            let handle = borrow(heap, OPERATION)?;
+            clear(block, &handle.label, OPERATION)?;
+            let mine = handle.heap.block(offset)?;
+            let len = mine.len();
+            fill(block, &handle.heap, mine.into_offset(), len)
+        })
+    }
+}
+
 /// Takes a view of a live block, whosever it is: the handle cannot be closed until shmkit_heap_unpin. It does not keep the
 /// owner from freeing the block.
 ///
