@@ -105,8 +105,6 @@ package shmkit
 // #cgo nocallback shmkit_heap_deallocate
 // #cgo noescape shmkit_heap_free
 // #cgo nocallback shmkit_heap_free
-// #cgo noescape shmkit_heap_is_closed
-// #cgo nocallback shmkit_heap_is_closed
 // #cgo noescape shmkit_heap_name
 // #cgo nocallback shmkit_heap_name
 // #cgo noescape shmkit_heap_open

@@ -33,6 +33,7 @@ var children = map[string]func(name string) error{
 	"addUnderLock":       addUnderLock,
 	"lockBeyondTheLimit": lockBeyondTheLimit,
 	"takeBlocks":         takeBlocks,
+	"keepBlocks":         keepBlocks,
 }
 
 func TestMain(m *testing.M) {

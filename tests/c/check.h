@@ -41,6 +41,7 @@ extern const struct test page_tests[];
 extern const struct test window_tests[];
 extern const struct test log_tests[];
 extern const struct test fault_tests[];
+extern const struct test heap_tests[];
 
 // Where calls leave their reasons; emptied before each EXPECT.
 extern shmkit_error_t error;

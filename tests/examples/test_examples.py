@@ -75,6 +75,31 @@ def test_lifecycle(language: str, fresh_name: str) -> None:
     ]
 
 
+TRACE = Path(__file__).parents[1] / "traces" / "compile.trace"
+
+
+def test_allocators(language: str, tmp_path: Path) -> None:
+    """Each language tells the same of the same trace: the heaps do the same."""
+    told = run("allocators", language, str(TRACE)).splitlines()
+    assert [line.split(":")[0] for line in told[::2]] == ["best fit", "first fit", "buddy"]
+    course = {line.split(":")[0]: [float(word) for word in line.split()[-10:]] for line in told[::2]}
+    assert all(0 <= value < 1 for values in course.values() for value in values)
+    assert max(course["best fit"]) < max(course["buddy"])
+    assert told == run("allocators", "rust", str(TRACE)).splitlines()
+    wrong = tmp_path / "wrong"
+    wrong.write_bytes(b"no trace")
+    assert "is no trace" in refused("allocators", language, str(wrong))
+    assert "usage" in refused("allocators", language)
+
+
+def test_allocators_are_plotted(tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    few.write_bytes(b"shmkit trace 1\n" + bytes([100 << 2 & 0x7F | 0x80, 100 << 2 >> 7, 1] * 20))
+    program = [*languages.example("allocators", "python"), str(few), "--plot"]
+    shown = subprocess.run(program, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True)
+    assert "100 % |" in shown.stdout or (tmp_path / "allocators.png").exists()
+
+
 def test_counter(language: str, fresh_name: str) -> None:
     assert run("counter", language, fresh_name, "10") == "added 10 three times\n"
     assert run("counter", language, fresh_name, "0") == "added 0 three times\n"
