@@ -59,7 +59,7 @@ def test_a_block_in_use_is_not_freed(heap: Heap) -> None:
     with pytest.raises(BufferError), block:
         pass
     with pytest.raises(ZeroDivisionError), block:
-        1 / 0  # noqa: B018
+        1 / 0
     array[:] = 3
     assert bytes(block) == b"\x03" * 100
     del array
