@@ -59,6 +59,8 @@
 #define SHMKIT_LOG_RECORD_INIT { sizeof(shmkit_log_record_t), NULL, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_LOG_STATUS_INIT { sizeof(shmkit_log_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_LOG_VERIFIED_INIT { sizeof(shmkit_log_verified_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_HEAP_OPTIONS_INIT { sizeof(shmkit_heap_options_t), 0, SHMKIT_HEAP_STRATEGY_BEST_FIT, 0, 0, 0 }
+#define SHMKIT_HEAP_STATISTICS_INIT { sizeof(shmkit_heap_statistics_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 // The version of the byte format that processes share: any change of it is a new version.
 #define SHMKIT_LAYOUT_VERSION 1
@@ -1947,6 +1949,13 @@ shmkit_status_t shmkit_heap_publish(const shmkit_heap_t *heap,
 //
 // Fails with NOT_OWNER (a living process has it), INVALID_BLOCK, CORRUPTED, TIMEOUT, CLOSED; `*block` is all zero then.
 shmkit_status_t shmkit_heap_adopt(const shmkit_heap_t *heap,
+                                  uint64_t offset,
+                                  shmkit_block_t *block,
+                                  shmkit_error_t *error);
+
+// Says where a block of this process's own is. Fails with NOT_OWNER, INVALID_BLOCK, CORRUPTED, TIMEOUT, CLOSED; `*block` is all
+// zero then.
+shmkit_status_t shmkit_heap_block(const shmkit_heap_t *heap,
                                   uint64_t offset,
                                   shmkit_block_t *block,
                                   shmkit_error_t *error);
