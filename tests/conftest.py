@@ -7,6 +7,8 @@ from helpers.languages import LANGUAGES
 from helpers.objects import Names
 
 TIME_LIMIT_S = 120
+#: Directories whose tests take a minute and more.
+LONG = ("go-module", "c")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,10 +27,24 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--languages: no such language: {', '.join(sorted(unknown))}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # What takes longest comes first, or all others would wait for it in the end.
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
     for item in items:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TIME_LIMIT_S))
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(together(item)))
+
+
+def together(item: pytest.Item) -> str:
+    """Which tests one worker runs (`--dist loadgroup`).
+
+    Those of a file, which share what is made once for it. Those of the conformance cases share no more than the answers
+    of the reference to one case.
+    """
+    case = item.callspec.params.get("case") if hasattr(item, "callspec") else None
+    return f"{item.path.name} {getattr(case, 'name', '')}"
 
 
 def chosen_languages(config: pytest.Config) -> list[str]:

@@ -18,6 +18,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::atomic::{AtomicU32, AtomicU64};
 
+// Named in full for those who take this very file into another crate, as the models do.
+#[path = "layout/log.rs"]
 mod log;
 
 pub use log::*;

@@ -111,11 +111,13 @@ impl<'a> Sleeper<'a> {
         let since_ns = *self.since_ns.get_or_insert(now_ns);
         let waited_ns = now_ns.saturating_sub(since_ns);
         let slice_ns = (waited_ns / Self::PART_OF_WAIT).clamp(Self::SHORTEST_NS, Self::LONGEST_NS);
-        // The deadline of a wait without one is further away than any slice.
-        let at_most_ns = slice_ns.min(self.wait.deadline_ns.saturating_sub(now_ns));
-        if at_most_ns == 0 {
-            return Err(Stop::Timeout);
-        }
+        let at_most_ns = match self.wait.deadline_ns {
+            u64::MAX => slice_ns,
+            deadline_ns => match deadline_ns.saturating_sub(now_ns) {
+                0 => return Err(Stop::Timeout),
+                left_ns => slice_ns.min(left_ns),
+            },
+        };
         let slept = party.sleep(word, expected, Duration::from_nanos(at_most_ns), since_ns);
         if !matches!(slept, Slept::Woken | Slept::Damaged)
             && self.wait.unless.is_some_and(|(stop, context)| stop(context))
