@@ -181,7 +181,7 @@ func (m *Mapping) WriteAt(p []byte, off int64) (int, error) {
 	n := copy(into, p)
 	runtime.KeepAlive(m)
 	if isDamaged(m.damage) {
-		return 0, m.readThroughLibrary(nil, 0)
+		return 0, m.writeThroughLibrary(nil, 0)
 	}
 	return n, nil
 }

@@ -187,7 +187,7 @@ func (r *Region) WriteAt(p []byte, off int64) (int, error) {
 		return 0, r.refuseWrite(p, off)
 	}
 	if isDamaged(r.damage) {
-		return 0, r.refuseRead(nil, 0)
+		return 0, r.refuseWrite(nil, 0)
 	}
 	return n, nil
 }

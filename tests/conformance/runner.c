@@ -83,6 +83,7 @@ static int open_region(const struct command *command) {
     options.mode = (uint32_t)number(command, "mode", 0, 8);
     options.attachments = (uint32_t)number(command, "attachments", 0, 10);
     options.arena_len = number(command, "arena_len", 0, 10);
+    options.capacity = number(command, "capacity", 0, 10);
     if (find(command, "arena_len") && options.arena_len == 0) {
         options.flags |= SHMKIT_REGION_NO_ARENA;
     }
@@ -118,6 +119,7 @@ static int map(const struct command *command) {
     options.flags |= strcmp(text_of(command, "sharing", "shared"), "private") == 0 ? SHMKIT_MAP_PRIVATE : 0;
     options.len = number(command, "len", 0, 10);
     options.offset = number(command, "offset", 0, 10);
+    options.reserve = number(command, "reserve", 0, 10);
     shmkit_mapping_t *mapping = NULL;
     shmkit_status_t status = strcmp(command->op, "map_open") == 0
                                  ? shmkit_mapping_open(text_of(command, "path", NULL), &options, &mapping, &error)
@@ -277,6 +279,22 @@ static int use_view(const struct command *command) {
     return answer_data(SHMKIT_OK, view->data + offset, len);
 }
 
+static int check_object(const struct object *object) {
+    return done(object->region ? shmkit_region_check(object->region, &error)
+                               : shmkit_mapping_check(object->mapping, &error));
+}
+
+static int resize_object(const struct command *command, const struct object *object) {
+    uint64_t len = number(command, "len", 0, 10);
+    shmkit_status_t status = object->region ? shmkit_region_resize(object->region, len, &error)
+                                            : shmkit_mapping_resize(object->mapping, len, &error);
+    if (status != SHMKIT_OK) {
+        return done(status);
+    }
+    printf("ok len=%zu\n", len_of(object));
+    return 0;
+}
+
 static int change_range(const struct command *command, const struct object *object) {
     static const char *const advice_names[] = {"normal", "random", "sequential", "will_need", "dont_need", NULL};
     static const uint32_t advices[] = {SHMKIT_ADVICE_NORMAL, SHMKIT_ADVICE_RANDOM, SHMKIT_ADVICE_SEQUENTIAL,
@@ -329,6 +347,12 @@ static int use_object(const struct command *command, struct object **slot) {
     }
     if (strcmp(op, "write") == 0) {
         return write_object(command, object);
+    }
+    if (strcmp(op, "check") == 0) {
+        return check_object(object);
+    }
+    if (strcmp(op, "resize") == 0) {
+        return resize_object(command, object);
     }
     if (strcmp(op, "view") == 0) {
         return take_view(command, object);

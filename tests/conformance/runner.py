@@ -161,7 +161,7 @@ class Runner:
         return self.keep(command, made)
 
     def options(self, command: Command) -> dict[str, int]:
-        options = command.given("attachments", "arena_len")
+        options = command.given("attachments", "arena_len", "capacity")
         if "mode" in command.arguments:
             options["mode"] = command.number("mode", 8)
         return options
@@ -181,14 +181,16 @@ class Runner:
     def do_map_open(self, command: Command) -> dict[str, object]:
         made = Mapping.open(
             command.text("path"),
-            **command.given("len", "offset"),
+            **command.given("len", "offset", "reserve"),
             **command.choices("protection", "sharing"),
             **command.flags("create", "grow", "populate"),
         )
         return self.keep(command, made)
 
     def do_map_anonymous(self, command: Command) -> dict[str, object]:
-        return self.keep(command, Mapping.anonymous(command.number("len"), **command.choices("sharing")))
+        return self.keep(
+            command, Mapping.anonymous(command.number("len"), **command.choices("sharing"), **command.given("reserve"))
+        )
 
     def do_send_memory(self, command: Command) -> dict[str, object]:
         with Segment.memfd("conformance", command.number("len")) as segment:
@@ -408,6 +410,14 @@ class Runner:
             sync=not command.flag("async"),
             invalidate=command.flag("invalidate"),
         )
+
+    def do_check(self, command: Command) -> None:
+        self.bytes_of(command).check()
+
+    def do_resize(self, command: Command) -> dict[str, object]:
+        memory = self.bytes_of(command)
+        memory.resize(command.number("len"))
+        return {"len": len(memory)}
 
     def do_protect(self, command: Command) -> None:
         self.a(Mapping, command).protect(command.text("protection"), **command.given("offset", "len"))

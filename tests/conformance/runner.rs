@@ -246,6 +246,7 @@ impl Runner {
             }
             "object_remove" => done(self.region(command)?.remove_object(command.text("name")?)),
             "flush" => flush(self.object(command)?, command),
+            "check" | "resize" => self.check_or_resize(command),
             "protect" | "advise" => change(self.mapping(command)?, command),
             "close" => done(self.object(command)?.close()),
             "drop" => {
@@ -305,6 +306,9 @@ impl Runner {
         if let Some(len) = command.optional_number("arena_len")? {
             options = options.arena_len(len);
         }
+        if let Some(len) = command.optional_number("capacity")? {
+            options = options.capacity(len);
+        }
         let len = command.number("len")?;
         let region = match command.op.as_str() {
             "region_create" => options.create(location, len)?,
@@ -320,7 +324,8 @@ impl Runner {
             .offset(command.optional_number("offset")?.unwrap_or(0))
             .create(command.flag("create"))
             .grow(command.flag("grow"))
-            .populate(command.flag("populate"));
+            .populate(command.flag("populate"))
+            .reserve(command.optional_number("reserve")?.unwrap_or(0) as usize);
         if let Some(len) = command.optional_number("len")? {
             options = options.len(len as usize);
         }
@@ -329,6 +334,22 @@ impl Runner {
             _ => options.map_path(command.text("path")?)?,
         };
         self.keep(command, Object::Mapping(mapping))
+    }
+
+    fn check_or_resize(&self, command: &Command) -> Outcome<String> {
+        let object = self.object(command)?;
+        if command.op == "check" {
+            return match &**object {
+                Object::Region(region) => done(region.check()),
+                Object::Mapping(mapping) => done(mapping.check()),
+            };
+        }
+        let len = command.number("len")? as usize;
+        match &**object {
+            Object::Region(region) => region.resize(len)?,
+            Object::Mapping(mapping) => mapping.resize(len)?,
+        }
+        Ok(format!(" len={}", object.len()))
     }
 
     fn copy(&self, command: &Command) -> Outcome<String> {

@@ -23,6 +23,8 @@ type memory interface {
 	ViewRange(offset, length int, fn func([]byte) error) error
 	ViewRangeReadOnly(offset, length int, fn func([]byte) error) error
 	FlushRange(offset, length int, mode shmkit.FlushMode) error
+	Check() error
+	Resize(length int) error
 	Close() error
 }
 
@@ -157,6 +159,13 @@ func regionOptions(c command) (opts []shmkit.Option, err error) {
 		}
 		opts = append(opts, shmkit.WithArenaLen(int(length)))
 	}
+	if c.has("capacity") {
+		length, err := c.number("capacity")
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, shmkit.WithCapacity(int(length)))
+	}
 	return opts, nil
 }
 
@@ -204,7 +213,11 @@ func mapOptions(c command) (opts []shmkit.MapOption, err error) {
 	if err != nil {
 		return nil, err
 	}
-	opts = append(opts, shmkit.WithOffset(int64(offset)))
+	reserve, err := c.numberOr("reserve", 0)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, shmkit.WithOffset(int64(offset)), shmkit.WithReserve(int(reserve)))
 	switch c.arguments["sharing"] {
 	case "", "shared":
 	case "private":

@@ -45,6 +45,12 @@ func (r *runner) run(c command) (string, error) {
 			return "", err
 		}
 		return "", flush(o, c)
+	case "check", "resize":
+		o, err := find[memory](r, c)
+		if err != nil {
+			return "", err
+		}
+		return checkOrResize(o, c)
 	case "protect", "advise":
 		mapping, err := find[*shmkit.Mapping](r, c)
 		if err != nil {
@@ -144,6 +150,20 @@ func flush(o memory, c command) error {
 		mode |= shmkit.FlushInvalidate
 	}
 	return o.FlushRange(offset, length, mode)
+}
+
+func checkOrResize(o memory, c command) (string, error) {
+	if c.op == "check" {
+		return "", o.Check()
+	}
+	length, err := c.number("len")
+	if err != nil {
+		return "", err
+	}
+	if err := o.Resize(int(length)); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(" len=%d", o.Len()), nil
 }
 
 func change(mapping *shmkit.Mapping, c command) error {
