@@ -170,7 +170,7 @@ func (m *Mapping) ReadFullAt(p []byte, off int64) error {
 func (m *Mapping) WriteAt(p []byte, off int64) (int, error) {
 	m.pages.RLock()
 	defer m.pages.RUnlock()
-	if off < 0 || off > int64(len(m.data)-len(p)) || m.closed || m.protection != ProtectReadWrite {
+	if off < 0 || off > int64(len(m.data)-len(p)) || m.closed || m.protection != ProtectReadWrite || isDamaged(m.damage) {
 		if err := m.writeThroughLibrary(p, off); err != nil {
 			return 0, err
 		}

@@ -176,7 +176,7 @@ func (r *Region) ReadFullAt(p []byte, off int64) error {
 // Errors: [ErrOutOfRange], [ErrReadOnly], [ErrClosed].
 func (r *Region) WriteAt(p []byte, off int64) (int, error) {
 	data := r.data()
-	if off < 0 || off > int64(len(data)-len(p)) || r.readOnly || r.guard.isClosed() {
+	if off < 0 || off > int64(len(data)-len(p)) || r.readOnly || r.guard.isClosed() || isDamaged(r.damage) {
 		return 0, r.refuseWrite(p, off)
 	}
 	into := data[off:]
