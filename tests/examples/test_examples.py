@@ -100,6 +100,26 @@ def test_allocators_are_plotted(tmp_path: Path) -> None:
     assert "100 % |" in shown.stdout or (tmp_path / "allocators.png").exists()
 
 
+def test_shrinking(language: str, tmp_path: Path) -> None:
+    assert run("shrinking", language, str(tmp_path / "data.bin")).splitlines() == [
+        "mapped 20000 bytes, one of them is 120",
+        "cut: now it is 0",
+        "noticed",
+        "mapped again: 5000 bytes",
+    ]
+
+
+def test_resize(language: str, fresh_name: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.bin"
+    assert run("resize", language, fresh_name, str(path)).splitlines() == [
+        "grown: 1000000 bytes, the other sees 1000000",
+        "shrunk: 4096 bytes, kept",
+        "the file has 100000 bytes, the view 4096",
+    ]
+    assert path.stat().st_size == 100_000
+    assert not object_path(fresh_name).exists()
+
+
 def test_counter(language: str, fresh_name: str) -> None:
     assert run("counter", language, fresh_name, "10") == "added 10 three times\n"
     assert run("counter", language, fresh_name, "0") == "added 0 three times\n"
