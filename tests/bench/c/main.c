@@ -278,6 +278,117 @@ static void run_fault(void) {
     unlink(path);
 }
 
+// Random 4-KiB reads of a cached file of 1 GiB.
+enum { BLOCK = 4096 };
+static const uint64_t FILE_LEN = 1ull << 30;
+
+struct blocks {
+    shmkit_window_cache_t *cache;
+    const char *whole;
+    int file;
+    uint64_t random;
+    char block[BLOCK];
+};
+
+static uint64_t next_offset(struct blocks *blocks) {
+    blocks->random = blocks->random * 6364136223846793005u + 1442695040888963407u;
+    return (blocks->random >> 33) % (FILE_LEN / BLOCK) * BLOCK;
+}
+
+static void read_windows(void *state, long count) {
+    struct blocks *blocks = state;
+    for (long i = 0; i < count; i++)
+        must(shmkit_window_cache_read_at(blocks->cache, next_offset(blocks), blocks->block, BLOCK, NULL) == SHMKIT_OK, "read");
+}
+
+static void read_one_mapping(void *state, long count) {
+    struct blocks *blocks = state;
+    for (long i = 0; i < count; i++) {
+        memcpy(blocks->block, blocks->whole + next_offset(blocks), BLOCK);
+        __asm__ volatile("" : : "r"(blocks->block) : "memory");
+    }
+}
+
+static void read_by_pread(void *state, long count) {
+    struct blocks *blocks = state;
+    for (long i = 0; i < count; i++)
+        must(pread(blocks->file, blocks->block, BLOCK, (off_t)next_offset(blocks)) == BLOCK, "pread");
+}
+
+static void run_windows(void) {
+    struct blocks blocks = {.random = 1, .file = fileno(tmpfile())};
+    must(ftruncate(blocks.file, (off_t)FILE_LEN) == 0, "ftruncate");
+    shmkit_window_options_t options = SHMKIT_WINDOW_OPTIONS_INIT;
+    options.window_len = FILE_LEN / 64;
+    options.pattern = SHMKIT_ADVICE_RANDOM;
+    must(shmkit_window_cache_from_fd(blocks.file, &options, &blocks.cache, NULL) == SHMKIT_OK, "open windows");
+    blocks.whole = mmap(NULL, FILE_LEN, PROT_READ, MAP_SHARED | MAP_POPULATE, blocks.file, 0);
+    must(blocks.whole != MAP_FAILED, "mmap");
+    for (uint64_t offset = 0; offset < FILE_LEN; offset += BLOCK)
+        must(shmkit_window_cache_read_at(blocks.cache, offset, blocks.block, BLOCK, NULL) == SHMKIT_OK, "read");
+    compare("windows.random_4k_fits.c.vs_one_mapping", 300000, read_windows, &blocks, read_one_mapping, &blocks);
+    compare("windows.random_4k_fits.c.vs_pread", 300000, read_windows, &blocks, read_by_pread, &blocks);
+    shmkit_window_cache_free(blocks.cache);
+}
+
+struct flushed {
+    shmkit_mapping_t *mapping;
+    int file;
+    char page[4096];
+};
+
+static void flush_page(void *state, long count) {
+    struct flushed *flushed = state;
+    for (long i = 0; i < count; i++) {
+        flushed->page[0]++;
+        must(shmkit_mapping_write_at(flushed->mapping, 4096, flushed->page, 4096, NULL) == SHMKIT_OK, "write");
+        must(shmkit_mapping_flush(flushed->mapping, 4096, 4096, 0, NULL) == SHMKIT_OK, "flush");
+    }
+}
+
+static void write_and_sync(void *state, long count) {
+    struct flushed *flushed = state;
+    for (long i = 0; i < count; i++) {
+        flushed->page[0]++;
+        must(pwrite(flushed->file, flushed->page, 4096, 8192) == 4096 && fdatasync(flushed->file) == 0, "pwrite");
+    }
+}
+
+static void run_flush(void) {
+    struct flushed flushed = {.file = fileno(tmpfile())};
+    shmkit_map_options_t options = SHMKIT_MAP_OPTIONS_INIT;
+    options.flags = SHMKIT_MAP_GROW | SHMKIT_MAP_LEN;
+    options.len = 1 << 20;
+    options.protection = SHMKIT_PROTECTION_READ_WRITE;
+    must(shmkit_mapping_from_fd(flushed.file, &options, &flushed.mapping, NULL) == SHMKIT_OK, "map");
+    compare("flush.one_page.c.vs_pwrite_fdatasync", 10, flush_page, &flushed, write_and_sync, &flushed);
+    shmkit_mapping_free(flushed.mapping);
+}
+
+static void look_at_pages(void *state, long count) {
+    static uint8_t states[65536];
+    for (long i = 0; i < count; i++)
+        must(shmkit_mapping_residency(state, 0, 256 << 20, states, sizeof states, NULL, NULL, NULL) == SHMKIT_OK, "look");
+}
+
+static void ask_mincore(void *state, long count) {
+    static unsigned char states[65536];
+    for (long i = 0; i < count; i++)
+        must(mincore(shmkit_mapping_data(state), 256 << 20, states) == 0, "mincore");
+}
+
+static void run_pages(void) {
+    shmkit_map_options_t options = SHMKIT_MAP_OPTIONS_INIT;
+    options.flags = SHMKIT_MAP_LEN | SHMKIT_MAP_PRIVATE;
+    options.len = 256 << 20;
+    options.huge_pages = SHMKIT_HUGE_PAGES_NEVER;
+    shmkit_mapping_t *mapping;
+    must(shmkit_mapping_anonymous(&options, &mapping, NULL) == SHMKIT_OK, "map memory");
+    must(shmkit_mapping_advise(mapping, 0, 256 << 20, SHMKIT_ADVICE_POPULATE_WRITE, NULL) == SHMKIT_OK, "populate");
+    compare("pages.residency_256m.c.vs_mincore", 20, look_at_pages, mapping, ask_mincore, mapping);
+    shmkit_mapping_free(mapping);
+}
+
 static int wanted(int argc, char **argv, const char *group) {
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], group) == 0) return 1;
@@ -290,6 +401,9 @@ int main(int argc, char **argv) {
     if (wanted(argc, argv, "semaphore")) run_semaphore();
     if (wanted(argc, argv, "ipc")) run_ipc();
     if (wanted(argc, argv, "copy")) run_copy();
+    if (wanted(argc, argv, "windows")) run_windows();
+    if (wanted(argc, argv, "flush")) run_flush();
+    if (wanted(argc, argv, "pages")) run_pages();
     if (wanted(argc, argv, "fault")) run_fault();
     return 0;
 }

@@ -109,6 +109,9 @@ func main() {
 		{"atomic", []func(){runAtomic}},
 		{"fault", []func(){runFault}},
 		{"processes", []func(){runTrips}},
+		{"windows", []func(){runWindows}},
+		{"flush", []func(){runFlush}},
+		{"pages", []func(){runPages}},
 		{"ipc", []func(){runIPC}},
 	} {
 		if wanted(group.name) {

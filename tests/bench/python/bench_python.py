@@ -4,10 +4,12 @@ Ours and the peer are measured in turn, round by round, so that a machine that c
 figure is the median over the rounds. The loop itself is timed too and taken off both.
 """
 
+import itertools
 import json
 import mmap
 import multiprocessing
 import os
+import random
 import statistics
 import sys
 import tempfile
@@ -234,6 +236,47 @@ def run_fault():
             names.pop("view").release()
 
 
+def run_windows():
+    """Random 4-KiB reads of a cached file of 1 GiB."""
+    length, block = 1 << 30, 4096
+    with tempfile.NamedTemporaryFile() as file:
+        file.truncate(length)
+        cache = shmkit.WindowCache.open(file.name, window_len=length // 64, pattern="random")
+        whole = mmap.mmap(file.fileno(), length, prot=mmap.PROT_READ)
+        for offset in range(0, length, block):
+            cache.read_at(offset, block)
+            whole[offset]
+        choose = random.Random(1)
+        offsets = itertools.cycle([choose.randrange(length // block) * block for _ in range(100_000)])
+        names = {"read": cache.read_at, "next_offset": offsets.__next__}
+        ours = "read(next_offset(), 4096)"
+        peer = "at = next_offset(); whole[at:at + 4096]"
+        names_of_peer = {"whole": whole, "next_offset": offsets.__next__}
+        compare("windows.random_4k_fits.python.vs_mmap", 100_000, ours, peer, names, names_of_peer)
+        names_of_peer = {"pread": os.pread, "fd": file.fileno(), "next_offset": offsets.__next__}
+        peer = "pread(fd, 4096, next_offset())"
+        compare("windows.random_4k_fits.python.vs_pread", 100_000, ours, peer, names, names_of_peer)
+
+
+def run_flush():
+    with tempfile.NamedTemporaryFile() as file:
+        file.truncate(1 << 20)
+        mapping = shmkit.Mapping.open(file.name, protection="read_write")
+        names = {"mapping": mapping, "page": bytes(range(256)) * 16, "peer": mmap.mmap(file.fileno(), 1 << 20)}
+        ours = "mapping[4096:8192] = page; mapping.flush(4096, 4096)"
+        peer = "peer[8192:12288] = page; peer.flush(8192, 4096)"
+        compare("flush.one_page.python.vs_mmap", 10, ours, peer, names, names)
+
+
+def run_pages():
+    mapping = shmkit.Mapping.anonymous(16 << 20, sharing="private", huge_pages="never")
+    view = memoryview(mapping)
+    names = {"mapping": mapping, "view": view, "places": range(0, 16 << 20, 4096)}
+    ours = "mapping.advise('dont_need'); mapping.advise('populate_write')"
+    peer = "mapping.advise('dont_need')\nfor at in places: view[at] = 1"
+    compare("pages.populate_16m.python.vs_touch", 4, ours, peer, names, names)
+
+
 GROUPS = {
     "lock": run_lock,
     "rwlock": run_rwlock,
@@ -243,6 +286,9 @@ GROUPS = {
     "copy": run_copy,
     "fault": run_fault,
     "item": run_item,
+    "windows": run_windows,
+    "flush": run_flush,
+    "pages": run_pages,
     "ipc": bench_ipc.run,
 }
 

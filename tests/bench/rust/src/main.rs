@@ -7,6 +7,7 @@ mod copy;
 mod fault;
 mod ipc;
 mod lock;
+mod pages;
 mod processes;
 mod sync;
 mod windows;
@@ -75,5 +76,11 @@ fn main() {
     }
     if wanted("windows") {
         windows::run();
+    }
+    if wanted("pages") {
+        pages::pages();
+    }
+    if wanted("flush") {
+        pages::flush();
     }
 }
