@@ -21,6 +21,8 @@ type Status struct {
 	Name string `json:"name"`
 	// User bytes.
 	Len int `json:"len"`
+	// The most user bytes that it can have.
+	Capacity int `json:"capacity"`
 	// Bytes for named objects, and how many of them belong to one, or did.
 	ArenaLen  int `json:"arena_len"`
 	ArenaUsed int `json:"arena_used"`

@@ -71,7 +71,7 @@ fn describe(
     let (alive, dead) = people::living_and_dead(status);
     let deaths: u64 = status.objects.iter().map(|object| u64::from(object.deaths)).sum();
     let facts = [
-        ("user bytes", status.len.to_string()),
+        ("user bytes", user_bytes(status)),
         ("arena", format!("{} of {} bytes used", status.arena_used, status.arena_len)),
         ("on disk", on_disk.map_or_else(|| "unknown".to_owned(), size)),
         ("created", format!("{} by process {}", people::created(status), status.creator_pid)),
@@ -87,6 +87,13 @@ fn describe(
     }
     writeln!(out, "\n{}", heading("Objects"))?;
     objects(status).write(out, "  ", colour)
+}
+
+fn user_bytes(status: &RegionStatus) -> String {
+    match status.capacity {
+        capacity if capacity == status.len => capacity.to_string(),
+        capacity => format!("{}, {capacity} at most", status.len),
+    }
 }
 
 fn attached(status: &RegionStatus) -> Table {

@@ -74,6 +74,8 @@ class RegionStatus(TypedDict):
     name: str
     #: User bytes.
     len: int
+    #: The most user bytes that it can have.
+    capacity: int
     #: Bytes for named objects, and how many belong to one, or did.
     arena_len: int
     arena_used: int

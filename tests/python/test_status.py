@@ -30,7 +30,7 @@ def test_a_status_says_who_holds_what(region: Region, holder: Process) -> None:
     region.atomic("count", "i64", -7)
     with Region.open(region.name, read_only=True) as watcher:
         status = watcher.status()
-    assert (status["name"], status["len"]) == (region.name, len(region))
+    assert (status["name"], status["len"], status["capacity"]) == (region.name, len(region), region.capacity)
     pids = {one["slot"]: one["pid"] for one in status["attachments"] if one["alive"]}
     assert sorted(pids.values()) == sorted([os.getpid(), holder.pid])
     guard = by_name(status, "")["holder"]

@@ -29,6 +29,8 @@ pub struct RegionStatus {
     pub name: String,
     /// Number of user bytes.
     pub len: usize,
+    /// The most user bytes that it can have.
+    pub capacity: usize,
     /// Bytes of the arena, and how many of them are used or were.
     pub arena_len: usize,
     /// Bytes of the arena that belong to objects, or did.
@@ -149,6 +151,7 @@ impl Region {
         Ok(RegionStatus {
             name: self.location().display().into_owned(),
             len: self.len(),
+            capacity: self.capacity(),
             arena_len: memory.geometry.arena_len,
             arena_used: arena.as_ref().map_or(Ok(0), Chain::used)?,
             // After everything else, so that nothing seen lies in its future.
