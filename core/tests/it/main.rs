@@ -4,6 +4,7 @@ mod common;
 mod fault;
 mod format;
 mod kills;
+mod kinds;
 mod leaks;
 mod objects;
 mod options;
