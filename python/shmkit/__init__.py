@@ -12,7 +12,8 @@ owner when one died::
 - :class:`Region`: a named piece of memory that processes in any language attach to.
 - :class:`Guard`: a lock as ``with`` holds it, first of all the one over a region's bytes.
 - :class:`Mutex`, :class:`RwLock`, :class:`Semaphore`, :class:`Condvar`, :class:`Event`, :class:`Barrier`,
-  :class:`Atomic`: named objects of a region, found or created by ``region.mutex("name")`` and its like.
+  :class:`Atomic`, :class:`Value`, :class:`Pool`: named objects of a region, found or created by
+  ``region.mutex("name")`` and its like.
 - :class:`Heap`, :class:`Block`: blocks of any size in a region, as buffers, by ``region.heap("name", len)`` or
   ``Heap.create``.
 - :class:`Mapping`: one mapped range of a file, or of memory without a file.
@@ -89,6 +90,8 @@ from ._native import (
     LogRecord,
     Mapping,
     Mutex,
+    Pool,
+    PoolBlock,
     Region,
     Reservation,
     RwLock,
@@ -98,6 +101,7 @@ from ._native import (
     SysvSemaphore,
     TextLogger,
     Ticket,
+    Value,
     WindowCache,
     __version__,
     clear_soft_dirty,
@@ -111,7 +115,10 @@ from ._status import (
     LogRecovery,
     LogStatus,
     LogVerified,
+    ObjectInfo,
     ObjectStatus,
+    PoolBlockStatus,
+    PoolStatus,
     RegionStatus,
     Share,
     SysvSegmentStatus,
@@ -184,6 +191,7 @@ __all__ = [
     "NoSpaceError",
     "NotFoundError",
     "NotOwnerError",
+    "ObjectInfo",
     "ObjectStatus",
     "OutOfMemoryError",
     "OutOfRangeError",
@@ -192,6 +200,10 @@ __all__ = [
     "PageFlag",
     "ParameterMismatchError",
     "PermissionDeniedError",
+    "Pool",
+    "PoolBlock",
+    "PoolBlockStatus",
+    "PoolStatus",
     "Protection",
     "ReadOnlyError",
     "RecordTooLargeError",
@@ -219,6 +231,7 @@ __all__ = [
     "TruncatedError",
     "UnsupportedError",
     "Usage",
+    "Value",
     "VersionMismatchError",
     "WindowCache",
     "WindowStats",

@@ -4,7 +4,7 @@ Times end in ``_ns``: nanoseconds of CLOCK_MONOTONIC, which is ``time.monotonic_
 Process ids are those of each process's own PID namespace.
 """
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 
 class Holder(TypedDict):
@@ -65,6 +65,54 @@ class ObjectStatus(TypedDict):
     value: int | None
     #: Living processes that have it open.
     users: int
+
+
+class ObjectInfo(TypedDict):
+    """A named object, as :meth:`Region.objects` lists it."""
+
+    name: str
+    #: For example ``"mutex"``.
+    kind: str
+    #: The numbers it was created with.
+    parameters: tuple[int, int]
+    #: Bytes that it takes in the arena.
+    nbytes: int
+    #: Living processes that have it open.
+    users: int
+
+
+class PoolStatus(TypedDict):
+    """How the blocks of a pool are distributed."""
+
+    block_size: int
+    #: Bytes from block to block.
+    stride: int
+    total: int
+    free: int
+    #: Those that processes have, dead or alive.
+    owned: int
+    published: int
+    #: Those whose words are none that a pool writes: somebody overwrote them.
+    damaged: int
+    #: How many came back from the dead so far.
+    recovered: int
+    #: Who has how many.
+    owners: list[Share]
+
+
+class PoolBlockStatus(TypedDict):
+    """One block of a pool."""
+
+    index: int
+    state: Literal["free", "owned", "published", "damaged"]
+    #: None for a free one.
+    handle: int | None
+    #: Of the owner.
+    slot: int | None
+    #: Of the owner; 0 when there is none, or its slot has a new owner.
+    pid: int
+    #: Whether this process has it.
+    mine: bool
 
 
 class RegionStatus(TypedDict):

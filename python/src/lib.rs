@@ -29,6 +29,8 @@ mod mapping;
 mod mutex;
 mod object;
 mod pages;
+mod pool;
+mod pool_block;
 mod quick;
 mod region;
 mod rwlock;
@@ -36,6 +38,7 @@ mod segment;
 mod semaphore;
 mod status;
 mod sysv;
+mod value;
 mod view;
 mod waiting;
 mod windows;
@@ -78,6 +81,10 @@ mod _native {
     #[pymodule_export]
     use super::pages::{_usage, clear_soft_dirty};
     #[pymodule_export]
+    use super::pool::Pool;
+    #[pymodule_export]
+    use super::pool_block::PoolBlock;
+    #[pymodule_export]
     use super::region::{_reopen, Region};
     #[pymodule_export]
     use super::rwlock::RwLock;
@@ -87,6 +94,8 @@ mod _native {
     use super::semaphore::Semaphore;
     #[pymodule_export]
     use super::status::{_main, list_regions};
+    #[pymodule_export]
+    use super::value::Value;
     #[pymodule_export]
     use super::windows::WindowCache;
 

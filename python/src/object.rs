@@ -76,6 +76,8 @@ objects!(
     shmkit::Event,
     shmkit::Barrier,
     shmkit::Heap,
+    shmkit::Pool,
+    shmkit::ValueBytes,
     shmkit::Atomic<u32>,
     shmkit::Atomic<u64>,
     shmkit::Atomic<i64>

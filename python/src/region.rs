@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyMemoryView, PyString, PyTuple};
 use pyo3::{ffi, intern};
-use shmkit::{Error, ErrorKind, EventReset, Flush, Location, RegionOptions, layout};
+use shmkit::{Error, ErrorKind, EventReset, Flush, Location, ObjectMode, PoolOptions, RegionOptions, layout};
 
 use crate::arguments::{self, Place};
 use crate::atomic::Atomic;
@@ -23,10 +23,12 @@ use crate::lock::Lock;
 use crate::mutex::Mutex as SharedMutex;
 use crate::object::{Origin, name_of};
 use crate::pages;
+use crate::pool::Pool;
 use crate::rwlock::RwLock;
 use crate::segment;
 use crate::semaphore::Semaphore;
 use crate::status;
+use crate::value::Value;
 use crate::view::{self, Source};
 
 /// A named piece of memory that processes in any language attach to: `len` bytes, and a guard over them.
@@ -364,6 +366,87 @@ impl Region {
     ) -> Result<Atomic> {
         let zero = 0u32.into_pyobject(py).map_err(PyErr::from)?.into_any();
         Atomic::open(&self.core, &self.origin, &name_of(name), r#type, initial.unwrap_or(&zero))
+    }
+
+    /// The pool of this name, created with `count` blocks of `block_size` bytes when it is missing; all are free then, and zero.
+    /// Without both, the pool must exist, and is opened with whatever it was created.
+    ///
+    /// Raises ParameterMismatchError, InvalidArgumentError (the alignment: a power of two from 8 to 4096), InvalidLengthError,
+    /// NotFoundError, CorruptedError, and as `mutex` does.
+    #[pyo3(signature = (name, block_size=None, count=None, *, alignment=layout::POOL_ALIGNMENT))]
+    fn pool(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyString>,
+        block_size: Option<&Bound<'_, PyAny>>,
+        count: Option<&Bound<'_, PyAny>>,
+        alignment: usize,
+    ) -> Result<Pool> {
+        let name = name_of(name);
+        let label = format!("{}:{name}", self.origin.region);
+        let place = Place { operation: "open pool", object: &label };
+        let pool = match (block_size, count) {
+            (None, None) => py.detach(|| self.core.find_pool(&name))?,
+            (Some(block_size), Some(count)) => {
+                let block_size = arguments::natural(block_size, ErrorKind::InvalidLength, place)?;
+                let options =
+                    PoolOptions::new(block_size, arguments::count(count, place)?).alignment(alignment);
+                py.detach(|| self.core.pool(&name, options))?
+            }
+            _ => {
+                let text = "a size and a number of blocks belong together";
+                return Err(place.error(ErrorKind::InvalidArgument, text));
+            }
+        };
+        Ok(Pool::new(pool, &self.origin))
+    }
+
+    /// The value of this name, created with `initial` (None: zeros) when it is missing.
+    ///
+    /// `format` is what it is made of: "u8" to "f64" for a number; a format of the struct module, as text or struct.Struct, for a
+    /// tuple; a numpy dtype; a ctypes type. None takes it as it is: then it must exist. Other languages must say the same.
+    ///
+    /// Raises ParameterMismatchError (it is made of something else), InvalidArgumentError (the format makes no sense),
+    /// NotFoundError, and as `mutex` does.
+    #[pyo3(signature = (name, format=None, initial=None))]
+    fn value(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyString>,
+        format: Option<Bound<'_, PyAny>>,
+        initial: Option<Bound<'_, PyAny>>,
+    ) -> Result<Value> {
+        let format = format.unwrap_or_else(|| py.None().into_bound(py));
+        Value::open(py, &self.core, &self.origin, &name_of(name), format, initial)
+    }
+
+    /// Another handle on the same region, through which named objects are only found ("find": NotFoundError when one is missing),
+    /// only created ("create": AlreadyExistsError when it is there), or either ("find_or_create").
+    ///
+    /// Raises InvalidArgumentError, ClosedError.
+    fn with_mode(&self, py: Python<'_>, mode: &str) -> Result<Region> {
+        let choices = [
+            ("find_or_create", ObjectMode::FindOrCreate),
+            ("find", ObjectMode::Find),
+            ("create", ObjectMode::Create),
+        ];
+        let place = Place { operation: "clone region", object: &self.origin.region };
+        let mode = arguments::choose("mode", mode, &choices, place)?;
+        Region::make(py, self.core.location().clone(), |_| self.core.with_mode(mode))
+    }
+
+    /// The named objects, in the order of their names: `shmkit.ObjectInfo`. Looking changes nothing, works on a read-only
+    /// region, and waits for nobody. Raises CorruptedError, ClosedError.
+    fn objects<'py>(&self, py: Python<'py>) -> Result<Vec<Bound<'py, PyAny>>> {
+        let objects = py.detach(|| self.core.objects())?;
+        objects.into_iter().map(|object| status::object_info(py, object)).collect()
+    }
+
+    /// What the named object of this name is, of whatever kind: `shmkit.ObjectInfo`. Raises NotFoundError, CorruptedError,
+    /// ClosedError.
+    fn find_object<'py>(&self, py: Python<'py>, name: &Bound<'_, PyString>) -> Result<Bound<'py, PyAny>> {
+        let name = name_of(name);
+        status::object_info(py, py.detach(|| self.core.find_object(&name))?)
     }
 
     /// Removes a named object of any kind; its name and its memory are free again.

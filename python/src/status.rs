@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::error::Result;
 
@@ -11,6 +12,17 @@ use crate::error::Result;
 pub fn of<'py>(py: Python<'py>, region: &shmkit::Region) -> Result<Bound<'py, PyAny>> {
     let status = py.detach(|| region.status())?;
     Ok(py.import(intern!(py, "json"))?.call_method1(intern!(py, "loads"), (status.to_json(),))?)
+}
+
+/// A named object, as a dictionary.
+pub fn object_info<'py>(py: Python<'py>, object: shmkit::ObjectInfo) -> Result<Bound<'py, PyAny>> {
+    let told = PyDict::new(py);
+    told.set_item(intern!(py, "name"), object.name)?;
+    told.set_item(intern!(py, "kind"), object.kind.map_or("unknown", |kind| kind.name()))?;
+    told.set_item(intern!(py, "parameters"), (object.parameters[0], object.parameters[1]))?;
+    told.set_item(intern!(py, "nbytes"), object.size)?;
+    told.set_item(intern!(py, "users"), object.users)?;
+    Ok(told.into_any())
 }
 
 /// The names of all regions that are shared memory objects, in order.

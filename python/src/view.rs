@@ -11,6 +11,7 @@ use crate::arguments::{Place, span};
 use crate::block::Holding;
 use crate::bytes::{self, Bytes};
 use crate::error::Result;
+use crate::pool_block::Tenure;
 
 /// A part of a region, mapping or block, as a buffer; the core checks the range when the buffer is taken. Keeps the memory,
 /// and so the handle's addresses, until it dies.
@@ -27,6 +28,7 @@ pub enum Source {
     Region(Arc<shmkit::Region>),
     Mapping(Arc<shmkit::Mapping>),
     Block(Arc<Holding>),
+    PoolBlock(Arc<Tenure>),
 }
 
 #[pymethods]
@@ -46,6 +48,9 @@ impl View {
                 Source::Block(block) => {
                     bytes::fill_buffer(&**block, range, this.writable, owner, view, flags)
                 }
+                Source::PoolBlock(block) => {
+                    bytes::fill_buffer(&**block, range, this.writable, owner, view, flags)
+                }
             }
         }
     }
@@ -57,6 +62,7 @@ impl View {
                 Source::Region(region) => bytes::release_buffer(&**region, view),
                 Source::Mapping(mapping) => bytes::release_buffer(&**mapping, view),
                 Source::Block(block) => bytes::release_buffer(&**block, view),
+                Source::PoolBlock(block) => bytes::release_buffer(&**block, view),
             }
         }
     }
@@ -74,6 +80,7 @@ pub fn memoryview<'py>(
         Source::Region(region) => part(&**region, offset, len, writable)?,
         Source::Mapping(mapping) => part(&**mapping, offset, len, writable)?,
         Source::Block(block) => part(&**block, offset, len, writable)?,
+        Source::PoolBlock(block) => part(&**block, offset, len, writable)?,
     };
     let view = View { source, offset, len, writable };
     Ok(PyMemoryView::from(Bound::new(py, view)?.as_any())?)

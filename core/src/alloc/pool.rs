@@ -259,7 +259,7 @@ impl Pool {
     /// Errors: `StaleHandle` (it was freed, and is in use again), `InvalidBlock` (it is not this process's).
     #[inline]
     pub fn free(&self, handle: u64) -> Result<()> {
-        let me = self.object.memory().me_if_attached();
+        let me = self.object.memory().holder();
         match self.words().free(handle, me, self.object.memory()) {
             Ok(index) => {
                 self.first.store(index, Unordered);
@@ -271,13 +271,13 @@ impl Pool {
 
     /// Makes a block of this process everybody's: the first to adopt its handle has it. Errors: as [`Pool::free`].
     pub fn publish(&self, handle: u64) -> Result<()> {
-        let me = self.object.memory().me_if_attached();
+        let me = self.object.memory().holder();
         self.words().publish(handle, me).map_err(|why| self.refuse(why, handle, "publish block"))
     }
 
     /// Whether a handle names a block that this process has. Errors: as [`Pool::free`].
     pub fn expect_mine(&self, handle: u64) -> Result<()> {
-        let me = self.object.memory().me_if_attached();
+        let me = self.object.memory().holder();
         let mine = self.words().is_mine(handle, me);
         mine.map(|_| ()).map_err(|why| self.refuse(why, handle, "use block"))
     }
@@ -398,6 +398,11 @@ impl Pool {
         if index < self.options.count {
             self.words().settle(index, self.object.memory());
         }
+    }
+
+    /// As [`Region::damage_word`], for the region that the pool is in.
+    pub fn damage_word(&self) -> Option<&'static crate::AtomicU32> {
+        self.object.memory().damage_word()
     }
 
     /// The name in its region.

@@ -13,6 +13,8 @@
 //! A reader whose version stayed has a whole value: that copy is written again only after the version moved. One that was
 //! overtaken looks again; one that is overtaken all the time takes the writers' lock for once. It waits for nobody else.
 
+use std::time::Duration;
+
 use super::party::{Acquired, Party};
 use super::wait::{Stop, Wait};
 use super::word;
@@ -20,6 +22,8 @@ use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::layout::ValueRecord;
 
+/// How long a writer waits for another, which takes microseconds, except for one that is stopped.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a reader is overtaken before it locks.
 const MOST_OVERTAKEN: usize = if cfg!(loom) { 1 } else { 64 };
 
@@ -42,7 +46,7 @@ impl ValueWords<'_> {
     }
 
     /// Copies the value out and returns what [`ValueWords::store_if`] takes: the version, or the word itself.
-    pub fn load(&self, into: &mut [u64], me: u32, party: &impl Party, wait: &Wait) -> Result<u64, Stop> {
+    pub fn load(&self, into: &mut [u64], me: u32, party: &impl Party) -> Result<u64, Stop> {
         if self.len() == 1 {
             into[0] = self.copies[0].load(SeqCst);
             return Ok(into[0]);
@@ -54,12 +58,12 @@ impl ValueWords<'_> {
                 return Ok(version);
             }
         }
-        self.load_locked(into, me, party, wait)
+        self.load_locked(into, me, party)
     }
 
     #[cold]
-    fn load_locked(&self, into: &mut [u64], me: u32, party: &impl Party, wait: &Wait) -> Result<u64, Stop> {
-        self.lock(me, party, wait)?;
+    fn load_locked(&self, into: &mut [u64], me: u32, party: &impl Party) -> Result<u64, Stop> {
+        self.lock(me, party)?;
         let version = self.record.version.load(Relaxed);
         self.copy_out(version, into);
         self.unlock(me, party);
@@ -75,30 +79,23 @@ impl ValueWords<'_> {
     }
 
     /// Replaces the value.
-    pub fn store(&self, from: &[u64], me: u32, party: &impl Party, wait: &Wait) -> Result<(), Stop> {
+    pub fn store(&self, from: &[u64], me: u32, party: &impl Party) -> Result<(), Stop> {
         if self.len() == 1 {
             self.copies[0].store(from[0], SeqCst);
             return Ok(());
         }
-        self.lock(me, party, wait)?;
+        self.lock(me, party)?;
         self.write(self.record.version.load(Relaxed), from);
         self.unlock(me, party);
         Ok(())
     }
 
     /// Replaces the value if it is still what `seen` says; whether it did.
-    pub fn store_if(
-        &self,
-        seen: u64,
-        from: &[u64],
-        me: u32,
-        party: &impl Party,
-        wait: &Wait,
-    ) -> Result<bool, Stop> {
+    pub fn store_if(&self, seen: u64, from: &[u64], me: u32, party: &impl Party) -> Result<bool, Stop> {
         if self.len() == 1 {
             return Ok(self.copies[0].compare_exchange(seen, from[0], SeqCst, Relaxed).is_ok());
         }
-        self.lock(me, party, wait)?;
+        self.lock(me, party)?;
         let version = self.record.version.load(Relaxed);
         if version == seen {
             self.write(version, from);
@@ -116,8 +113,11 @@ impl ValueWords<'_> {
         self.record.version.store(next, Release);
     }
 
-    fn lock(&self, me: u32, party: &impl Party, wait: &Wait) -> Result<(), Stop> {
-        match word::lock(&self.record.lock, me, party, wait)? {
+    fn lock(&self, me: u32, party: &impl Party) -> Result<(), Stop> {
+        if word::lock_fast(&self.record.lock, me) {
+            return Ok(());
+        }
+        match word::lock(&self.record.lock, me, party, &Wait::timeout(PATIENCE))? {
             Acquired::Clean => {}
             // Whoever died in here wrote the copy that nobody looks at.
             Acquired::OwnerDied => drop(word::make_consistent(&self.record.lock, me)),

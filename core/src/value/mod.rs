@@ -8,7 +8,6 @@
 mod format;
 
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use bytemuck::Pod;
 
@@ -17,13 +16,11 @@ use crate::atomic::Ordering::Relaxed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{ObjectKind, ValueRecord};
 use crate::protocol::value::ValueWords;
-use crate::protocol::wait::{Stop, Wait};
+use crate::protocol::wait::Stop;
 use crate::region::object::{Object, Shape};
 use crate::region::{ObjectMode, Region};
 use format::{Format, MAX_TEXT};
 
-/// How long a writer waits for another, which takes microseconds, except for one that is stopped.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Words of the format.
 const TEXT_WORDS: usize = (MAX_TEXT + 1) / 8;
 
@@ -159,6 +156,15 @@ impl Region {
         })
     }
 
+    /// The bytes of a value with this format, of which `size` of 0 is as many as the format says. Errors: `InvalidArgument`.
+    pub fn value_size(&self, name: &str, size: usize, format: &str) -> Result<usize> {
+        let parsed = Format::parse(format, Some(size).filter(|size| *size > 0));
+        parsed.map(|parsed| parsed.size).map_err(|text| {
+            let label = format!("{}:{name}", self.location().display());
+            Error::new(ErrorKind::InvalidArgument, OPEN, label).with_detail(text)
+        })
+    }
+
     /// The parameters of a value that exists.
     fn find_value(&self, name: &str) -> Result<Option<[u64; 2]>> {
         match self.find_parameters(name, OPEN)? {
@@ -271,7 +277,7 @@ impl ValueBytes {
         let mut words = Words::new(self.size);
         let version = self
             .words()
-            .load(words.as_mut(), me, self.object.memory(), &Wait::timeout(PATIENCE))
+            .load(words.as_mut(), me, self.object.memory())
             .map_err(|stop| self.stopped(stop, operation))?;
         into.copy_from_slice(&bytemuck::cast_slice(words.as_mut())[..self.size]);
         Ok(version)
@@ -283,7 +289,7 @@ impl ValueBytes {
         let me = self.object.me(operation)?;
         let mut words = self.words_of(from, operation)?;
         self.words()
-            .store(words.as_mut(), me, self.object.memory(), &Wait::timeout(PATIENCE))
+            .store(words.as_mut(), me, self.object.memory())
             .map_err(|stop| self.stopped(stop, operation))
     }
 
@@ -293,7 +299,7 @@ impl ValueBytes {
         let me = self.object.me(operation)?;
         let mut words = self.words_of(from, operation)?;
         self.words()
-            .store_if(version, words.as_mut(), me, self.object.memory(), &Wait::timeout(PATIENCE))
+            .store_if(version, words.as_mut(), me, self.object.memory())
             .map_err(|stop| self.stopped(stop, operation))
     }
 
