@@ -71,7 +71,7 @@ pub fn run() {
         })
     };
     for (case, window_len, limit, count) in [
-        ("fits", LEN / 64, LEN, 300_000),
+        ("fits", LEN / 64, LEN, 100_000),
         ("hot", 4 << 20, 240 << 20, 300_000),
         ("misses", 4 << 20, LEN, 50_000),
     ] {
