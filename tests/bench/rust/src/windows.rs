@@ -72,8 +72,8 @@ pub fn run() {
     };
     for (case, window_len, limit, count) in [
         ("fits", LEN / 64, LEN, 100_000),
-        ("hot", 4 << 20, 240 << 20, 300_000),
-        ("misses", 4 << 20, LEN, 50_000),
+        ("hot", 4 << 20, 240 << 20, 100_000),
+        ("misses", 4 << 20, LEN, 10_000),
     ] {
         let options = WindowOptions::new().window_len(window_len).pattern(Advice::Random);
         let cache = options.open_file(&file).expect("open window cache");
