@@ -65,7 +65,7 @@ func leaveGate(key gateKey) {
 	}
 }
 
-// The longest sleep in the kernel while a context may end it: the 1, 2, 4 and 8 ms after which the library asks anyway
+// The longest sleep in the kernel while a context may end it. In less than a third of it the library asks anyway
 // whether the owner lives.
 const longestSlice = 15 * time.Millisecond
 

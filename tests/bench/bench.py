@@ -33,7 +33,7 @@ def main(groups):
                 row["ratio"] = round(row["ours_ns"] / row["peer_ns"], 3)
                 results.append(row)
                 print(
-                    f"{row['name']:<56} {row['ours_ns']:>12.1f} {row['peer_ns']:>12.1f} {row['ratio']:>7.2f}",
+                    f"{row['name']:<56} {row['ours_ns']:>12.1f} {row['peer_ns']:>12.1f} {row['ratio']:>7.3f}",
                     flush=True,
                 )
         if process.returncode:

@@ -6,14 +6,17 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 15 };
+// Rounds, and into how many of them the operations of one case are divided: see ../rust/src/main.rs.
+enum { ROUNDS = 101, PARTS = 10 };
 
 typedef void (*work_t)(void *state, long count);
 
@@ -36,8 +39,9 @@ static double time_of(work_t work, void *state, long count) {
 
 static void compare(const char *name, long count, work_t ours, void *our_state, work_t peer, void *peer_state) {
     double our_times[ROUNDS], peer_times[ROUNDS];
-    ours(our_state, count / 10 + 1);
-    peer(peer_state, count / 10 + 1);
+    count = count > PARTS ? count / PARTS : 1;
+    ours(our_state, count);
+    peer(peer_state, count);
     for (int round = 0; round < ROUNDS; round++) {
         our_times[round] = time_of(ours, our_state, count);
         peer_times[round] = time_of(peer, peer_state, count);
@@ -190,6 +194,89 @@ static void run_semaphore(void) {
         shmkit_semaphore_free(semaphore);
     }
     shmkit_region_free(region);
+}
+
+// What goes there and back between two processes: `here` begins, `there` answers for ever.
+struct trip {
+    shmkit_event_t *ping, *pong;
+    shmkit_mutex_t *mutex;
+    shmkit_condvar_t *changed;
+    shmkit_region_t *region;
+    int there[2], back[2];
+};
+
+static void event_here(void *state, long count) {
+    struct trip *trip = state;
+    for (long i = 0; i < count; i++) {
+        shmkit_event_set(trip->ping, NULL);
+        must(shmkit_event_wait(trip->pong, SHMKIT_FOREVER, 0, NULL) == SHMKIT_OK, "wait for pong");
+    }
+}
+
+static void event_there(struct trip *trip) {
+    must(shmkit_event_wait(trip->ping, SHMKIT_FOREVER, 0, NULL) == SHMKIT_OK, "wait for ping");
+    shmkit_event_set(trip->pong, NULL);
+}
+
+// Waits for the number in the region to be `mine`, and makes it the other's.
+static void take_turn(struct trip *trip, char mine) {
+    char whose, other = (char)(1 - mine);
+    must(shmkit_mutex_lock(trip->mutex, NULL) == SHMKIT_OK, "mutex lock");
+    while (shmkit_region_read_at(trip->region, 0, &whose, 1, NULL), whose != mine)
+        must(shmkit_condvar_wait(trip->changed, trip->mutex, SHMKIT_FOREVER, 0, NULL, NULL) == SHMKIT_OK, "wait");
+    shmkit_region_write_at(trip->region, 0, &other, 1, NULL);
+    shmkit_mutex_unlock(trip->mutex, NULL);
+    shmkit_condvar_notify_one(trip->changed, NULL);
+}
+
+static void condvar_here(void *state, long count) {
+    for (long i = 0; i < count; i++) take_turn(state, 0);
+}
+
+static void condvar_there(struct trip *trip) { take_turn(trip, 1); }
+
+static void pipe_here(void *state, long count) {
+    struct trip *trip = state;
+    char byte = 0;
+    for (long i = 0; i < count; i++)
+        must(write(trip->there[1], &byte, 1) == 1 && read(trip->back[0], &byte, 1) == 1, "pipe");
+}
+
+static void pipe_there(struct trip *trip) {
+    char byte;
+    if (read(trip->there[0], &byte, 1) != 1 || write(trip->back[1], &byte, 1) != 1) _exit(1);
+}
+
+static pid_t answering(struct trip *trip, void (*there)(struct trip *)) {
+    pid_t pid = fork();
+    must(pid >= 0, "fork");
+    while (pid == 0) there(trip);
+    return pid;
+}
+
+static void run_trip(const char *name, work_t here, void (*there)(struct trip *)) {
+    struct trip trip;
+    trip.region = scratch_region("c-trip", 4096);
+    must(shmkit_event_open(trip.region, "ping", SHMKIT_EVENT_RESET_AUTOMATIC, &trip.ping, NULL) == SHMKIT_OK, "event");
+    must(shmkit_event_open(trip.region, "pong", SHMKIT_EVENT_RESET_AUTOMATIC, &trip.pong, NULL) == SHMKIT_OK, "event");
+    must(shmkit_mutex_open(trip.region, "m", &trip.mutex, NULL) == SHMKIT_OK, "mutex");
+    must(shmkit_condvar_open(trip.region, "c", &trip.changed, NULL) == SHMKIT_OK, "condvar");
+    must(pipe(trip.there) == 0 && pipe(trip.back) == 0, "pipe");
+    pid_t children[] = {answering(&trip, there), answering(&trip, pipe_there)};
+    compare(name, 5000, here, &trip, pipe_here, &trip);
+    for (size_t i = 0; i < sizeof children / sizeof *children; i++) {
+        kill(children[i], SIGKILL);
+        waitpid(children[i], NULL, 0);
+    }
+    for (int end = 0; end < 2; end++) {
+        close(trip.there[end]);
+        close(trip.back[end]);
+    }
+    shmkit_event_free(trip.ping);
+    shmkit_event_free(trip.pong);
+    shmkit_condvar_free(trip.changed);
+    shmkit_mutex_free(trip.mutex);
+    shmkit_region_free(trip.region);
 }
 
 struct copy {
@@ -400,6 +487,8 @@ int main(int argc, char **argv) {
     if (wanted(argc, argv, "rwlock")) run_rwlock();
     if (wanted(argc, argv, "semaphore")) run_semaphore();
     if (wanted(argc, argv, "ipc")) run_ipc();
+    if (wanted(argc, argv, "event")) run_trip("event.round_trip.c.vs_pipe", event_here, event_there);
+    if (wanted(argc, argv, "condvar")) run_trip("condvar.round_trip.c.vs_pipe", condvar_here, condvar_there);
     if (wanted(argc, argv, "copy")) run_copy();
     if (wanted(argc, argv, "windows")) run_windows();
     if (wanted(argc, argv, "flush")) run_flush();

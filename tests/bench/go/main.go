@@ -13,16 +13,21 @@ import (
 	shmkit "github.com/shmkit/shmkit/go"
 )
 
-const rounds = 15
+// Rounds, and into how many of them the operations of one case are divided: see ../rust/src/main.rs.
+const (
+	rounds = 101
+	parts  = 10
+)
 
 func compare(name string, count int, ours, peer func(count int)) {
+	count = max(count/parts, 1)
 	timeOf := func(work func(int)) float64 {
 		start := time.Now()
 		work(count)
 		return float64(time.Since(start).Nanoseconds()) / float64(count)
 	}
-	ours(count/10 + 1)
-	peer(count/10 + 1)
+	ours(count)
+	peer(count)
 	var ourTimes, peerTimes []float64
 	for range rounds {
 		ourTimes = append(ourTimes, timeOf(ours))
@@ -108,7 +113,8 @@ func main() {
 		{"semaphore", []func(){runSemaphore}},
 		{"atomic", []func(){runAtomic}},
 		{"fault", []func(){runFault}},
-		{"processes", []func(){runTrips}},
+		{"event", []func(){func() { runTrip("event") }}},
+		{"condvar", []func(){func() { runTrip("condvar") }}},
 		{"windows", []func(){runWindows}},
 		{"flush", []func(){runFlush}},
 		{"pages", []func(){runPages}},

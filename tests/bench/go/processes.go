@@ -60,42 +60,40 @@ func condvarTrip(region *shmkit.Region) trip {
 	}
 }
 
-// runTrips compares a round trip between two processes with one over two pipes.
-func runTrips() {
-	for _, kind := range []string{"event", "condvar"} {
-		name := fmt.Sprintf("bench-go-%s-%d", kind, os.Getpid())
-		region, err := shmkit.Create(name, 4096)
-		must(err)
-		ours := trips[kind](region)
-		other := exec.Command(os.Args[0], answerer, kind, name)
-		other.Stderr = os.Stderr
-		must(other.Start())
-		echo := exec.Command(os.Args[0], answerer, "pipe", name)
-		to, err := echo.StdinPipe()
-		must(err)
-		from, err := echo.StdoutPipe()
-		must(err)
-		must(echo.Start())
-		b := make([]byte, 1)
-		ours(0)
-		ours(0)                   // not without an answer
-		must(shmkit.Unlink(name)) // so the other one has it open
-		compare(kind+".round_trip.go.vs_pipe", 2000, func(count int) {
-			for range count {
-				ours(0)
-			}
-		}, func(count int) {
-			for range count {
-				_, err := to.Write(b)
-				must(err)
-				_, err = from.Read(b)
-				must(err)
-			}
-		})
-		for _, process := range []*exec.Cmd{other, echo} {
-			must(process.Process.Kill())
-			process.Wait() // it was killed: that is no failure
+// runTrip compares a round trip between two processes with one over two pipes.
+func runTrip(kind string) {
+	name := fmt.Sprintf("bench-go-%s-%d", kind, os.Getpid())
+	region, err := shmkit.Create(name, 4096)
+	must(err)
+	ours := trips[kind](region)
+	other := exec.Command(os.Args[0], answerer, kind, name)
+	other.Stderr = os.Stderr
+	must(other.Start())
+	echo := exec.Command(os.Args[0], answerer, "pipe", name)
+	to, err := echo.StdinPipe()
+	must(err)
+	from, err := echo.StdoutPipe()
+	must(err)
+	must(echo.Start())
+	b := make([]byte, 1)
+	ours(0)
+	ours(0)                   // not without an answer
+	must(shmkit.Unlink(name)) // so the other one has it open
+	compare(kind+".round_trip.go.vs_pipe", 2000, func(count int) {
+		for range count {
+			ours(0)
 		}
+	}, func(count int) {
+		for range count {
+			_, err := to.Write(b)
+			must(err)
+			_, err = from.Read(b)
+			must(err)
+		}
+	})
+	for _, process := range []*exec.Cmd{other, echo} {
+		must(process.Process.Kill())
+		process.Wait() // it was killed: that is no failure
 	}
 }
 

@@ -21,7 +21,10 @@ import bench_ipc
 
 import shmkit
 
+# Of round trips between processes.
 ROUNDS = 15
+# Rounds, and into how many of them the operations of one case are divided: see ../rust/src/main.rs.
+SHORT_ROUNDS, PARTS = 101, 10
 
 
 def compare(name, count, ours, peer, our_names, peer_names):
@@ -32,9 +35,10 @@ def compare(name, count, ours, peer, our_names, peer_names):
         "loop": timeit.Timer("pass"),
     }
     times = {which: [] for which in timers}
+    count = max(count // PARTS, 1)
     for timer in timers.values():
-        timer.timeit(count // 10 + 1)
-    for _ in range(ROUNDS):
+        timer.timeit(count)
+    for _ in range(SHORT_ROUNDS):
         for which, timer in timers.items():
             times[which].append(timer.timeit(count) / count * 1e9)
     medians = {which: statistics.median(values) for which, values in times.items()}
@@ -60,8 +64,9 @@ def run_lock():
     ]:
         peers = {"acquire": peer.acquire, "release": peer.release, "lock": peer}
         for case, names in [("", ours), ("mutex_", ours_mutex)]:
-            pair = "acquire(); release()"
+            pair, bound = "lock.acquire(); lock.release()", "acquire(); release()"
             compare(f"lock.{case}acquire_release.python.vs_{peer_name}", 200_000, pair, pair, names, peers)
+            compare(f"lock.{case}bound_acquire_release.python.vs_{peer_name}", 200_000, bound, bound, names, peers)
             held = "with lock: pass"
             compare(f"lock.{case}with.python.vs_{peer_name}", 200_000, held, held, names, peers)
             made = "with region.lock(): pass" if names is ours else "with mutex.lock(): pass"
@@ -86,9 +91,8 @@ def run_semaphore():
     ]:
         for case, tracked in [("", False), ("tracked_", True)]:
             semaphore = region.semaphore(f"{case}semaphore", 1, tracked=tracked)
-            ours = {"acquire": semaphore.acquire, "release": semaphore.release, "semaphore": semaphore}
-            peers = {"acquire": peer.acquire, "release": peer.release, "semaphore": peer}
-            pair, held = "acquire(); release()", "with semaphore: pass"
+            ours, peers = {"semaphore": semaphore}, {"semaphore": peer}
+            pair, held = "semaphore.acquire(); semaphore.release()", "with semaphore: pass"
             compare(f"semaphore.{case}acquire_release.python.vs_{peer_name}", 200_000, pair, pair, ours, peers)
             compare(f"semaphore.{case}with.python.vs_{peer_name}", 200_000, held, held, ours, peers)
 

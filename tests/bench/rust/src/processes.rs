@@ -70,21 +70,63 @@ fn compare_two(name: &str, count: u64, ours: impl Fn(u64), peer: impl Fn(u64)) {
     report(name, median(rounds.iter().map(|round| round.0)), median(rounds.iter().map(|round| round.1)));
 }
 
-/// Two processes that want the same lock all the time.
+/// Two processes that want the same lock all the time: alone, and beside others that keep every processor busy.
 pub fn contention() {
     let region = scratch_region("contended");
     let robust = RobustMutex::new();
-    compare_two(
-        "lock.contended.rust.vs_glibc_robust",
-        200_000,
-        |count| (0..count).for_each(|_| drop(region.lock().expect("lock"))),
-        |count| {
-            for _ in 0..count {
-                robust.lock();
-                robust.unlock();
-            }
-        },
-    );
+    let compare = |name| {
+        compare_two(
+            name,
+            200_000,
+            |count| (0..count).for_each(|_| drop(region.lock().expect("lock"))),
+            |count| {
+                for _ in 0..count {
+                    robust.lock();
+                    robust.unlock();
+                }
+            },
+        );
+    };
+    compare("lock.contended.rust.vs_glibc_robust");
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let burn = || {
+        // SAFETY: a flag of this process. Whatever ends us ends the burning too.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        loop {
+            std::hint::spin_loop();
+        }
+    };
+    let others: Vec<_> = (0..processors).map(|_| Child::run(burn)).collect();
+    compare("lock.contended_busy.rust.vs_glibc_robust");
+    for other in others {
+        other.kill();
+        other.wait();
+    }
+}
+
+/// What it costs to wait for an owner who lives: processor time for each second of waiting.
+pub fn waiting() {
+    const WAITED: Duration = Duration::from_secs(4);
+    let region = scratch_region("waiting");
+    let _held = region.lock().expect("lock");
+    let used_ns = || {
+        let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: room for the time.
+        unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut used) };
+        used.tv_sec as f64 * 1e9 + used.tv_nsec as f64
+    };
+    let memory = Mapping::anonymous(4096).expect("map memory");
+    let view = memory.view_mut().expect("view");
+    let cost: &AtomicU64 = view.shared(0).expect("number");
+    let waiter = Child::run(|| {
+        // Attaches the child, which is not a part of the wait.
+        assert!(region.try_acquire().expect("try").is_none());
+        let before = used_ns();
+        region.acquire(&Wait::timeout(WAITED)).expect_err("held by one who lives");
+        cost.store((used_ns() - before) as u64, SeqCst);
+    });
+    waiter.wait();
+    report("lock.waiting.rust.vs_one_core", cost.load(SeqCst) as f64 / WAITED.as_secs_f64(), 1e9);
 }
 
 /// Two processes that read, beside one: readers do not slow each other when the ratio is near one half.
