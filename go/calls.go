@@ -149,6 +149,8 @@ package shmkit
 // #cgo nocallback shmkit_log_commit_deferred
 // #cgo noescape shmkit_log_create
 // #cgo nocallback shmkit_log_create
+// #cgo noescape shmkit_log_flush
+// #cgo nocallback shmkit_log_flush
 // #cgo noescape shmkit_log_free
 // #cgo nocallback shmkit_log_free
 // #cgo noescape shmkit_log_is_durable

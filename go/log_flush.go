@@ -44,6 +44,12 @@ func (l *Log) Ticket() (Ticket, error) {
 //
 // Errors: those of [Log.WaitDurable].
 func (l *Log) Flush(ctx context.Context) error {
+	if l.words.me == nil || l.isClosed() { // refused without a wait
+		details := newDetails()
+		status := C.shmkit_log_flush(l.native(), &details)
+		runtime.KeepAlive(l)
+		return failure(status, &details)
+	}
 	ticket, err := l.Ticket()
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ class Actor:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             umask=0o022,
-            preexec_fn=_give_up_privileges if unprivileged else None,
+            preexec_fn=lambda: _prepare(unprivileged),
         )
         self._unread = b""
 
@@ -122,6 +122,13 @@ class Actor:
         status = self._process.wait(10)
         self._errors.seek(0)
         return f"status {status}, {self._errors.read().decode(errors='replace').strip()!r}"
+
+
+def _prepare(unprivileged: bool) -> None:
+    # Who is refused a longer file is told so, and not killed.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if unprivileged:
+        _give_up_privileges()
 
 
 def _give_up_privileges() -> None:

@@ -124,6 +124,8 @@ class Play:
                 self.actors[who].go_on()
             case {"limit": who, "descriptors": count}:
                 self._limit_descriptors(self.actors[who], count)
+            case {"limit": who, "file_len": length}:
+                resource.prlimit(self.actors[who].pid, resource.RLIMIT_FSIZE, (length, resource.RLIM_INFINITY))
             case {"waits": who}:
                 self._expect_no_answer(who)
             case {"join": who}:

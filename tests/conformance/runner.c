@@ -4,6 +4,7 @@
 // library refuses is an answer like any other.
 
 #define _POSIX_C_SOURCE 200809L
+#include "runner_log.h"
 #include "runner_objects.h"
 #include "runner_sockets.h"
 
@@ -389,6 +390,9 @@ static int run(const struct command *command) {
     }
     if (of_views[index_of(op, of_views)]) {
         return use_view(command);
+    }
+    if (strncmp(op, "log_", 4) == 0) {
+        return use_log(command);
     }
     const char *name = text_of(command, "h", "");
     struct object **slot = object_slot(name);

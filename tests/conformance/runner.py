@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
+from runner_log import LogCommands
+
 import shmkit
 from shmkit import Atomic, Barrier, Condvar, Event, Guard, Mapping, Mutex, Region, RwLock, Segment, Semaphore
 
@@ -88,8 +90,9 @@ class Command:
         return {key: self.flag(key) for key in keys}
 
 
-class Runner:
+class Runner(LogCommands):
     def __init__(self) -> None:
+        super().__init__()
         self.objects: dict[str, Object] = {}
         self.labels: dict[str, str] = {}
         self.views: dict[str, memoryview] = {}

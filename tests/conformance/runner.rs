@@ -4,6 +4,7 @@
 //! own face; this one is the reference that they are compared with.
 
 mod runner_descriptors;
+mod runner_log;
 mod runner_objects;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use runner_log::Logs;
 use runner_objects::{Named, add, run_lock};
 use shmkit::{
     Advice, Error, Flush, Location, MapOptions, Mapping, Protection, Region, RegionOptions, SharedBytes,
@@ -211,6 +213,7 @@ struct Runner {
     objects: HashMap<String, Rc<Object>>,
     named: HashMap<String, Named>,
     views: HashMap<String, CountedView>,
+    logs: Logs,
 }
 
 impl Runner {
@@ -255,6 +258,7 @@ impl Runner {
                 if known { Ok(String::new()) } else { refuse(format!("no handle {name}")) }
             }
             "die" => die(),
+            op if op.starts_with("log_") => self.logs.run(command),
             other => refuse(format!("unknown operation {other}")),
         }
     }

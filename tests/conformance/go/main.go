@@ -15,7 +15,7 @@ import (
 func main() {
 	log.SetFlags(0)
 	in := bufio.NewReader(os.Stdin)
-	runner := runner{objects: map[string]object{}, views: map[string]*view{}}
+	runner := runner{objects: map[string]object{}, views: map[string]*view{}, logs: newLogs()}
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {

@@ -62,6 +62,7 @@ func lend(o memory, offset, length int, writable bool) (*view, error) {
 }
 
 type runner struct {
+	logs    logs
 	objects map[string]object
 	views   map[string]*view
 }

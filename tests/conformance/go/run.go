@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 
 	shmkit "github.com/shmkit/shmkit/go"
@@ -67,6 +68,9 @@ func (r *runner) run(c command) (string, error) {
 		return r.drop(c)
 	case "die":
 		return "", syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	if strings.HasPrefix(c.op, "log_") {
+		return r.logs.run(c)
 	}
 	return r.runNamed(c)
 }

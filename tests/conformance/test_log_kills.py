@@ -1,0 +1,106 @@
+"""A log that four languages write and that one of them is killed at, over and over.
+
+Every record whose append returned is read exactly once and intact, each writer's in its order, in any language.
+"""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+from conformance.actor import Actor, Answer, command
+
+KILLS = 12
+BATCH = 20
+
+
+class Writer:
+    """A process that appends batch after batch; how many records it reported."""
+
+    def __init__(self, language: str, path: Path, name: str) -> None:
+        self.actor = Actor(language)
+        self.name = name
+        self.done = 0
+        expect_ok(self.actor, command("log_open", l="l", path=path))
+        self._send()
+
+    def _send(self) -> None:
+        self.actor.send(command("log_write", l="l", prefix=self.name, kind=1, count=BATCH, **{"from": self.done}))
+
+    def go_on(self) -> None:
+        """Sends it on if it has finished its batch."""
+        if self.finish(0.01):
+            self._send()
+
+    def finish(self, within_s: float) -> bool:
+        try:
+            answer = self.actor.answer(within_s)
+        except TimeoutError:
+            return False
+        assert answer.status == "ok", answer
+        self.done += BATCH
+        return True
+
+
+def expect_ok(actor: Actor, line: str) -> dict[str, str]:
+    answer: Answer = actor.ask(line)
+    assert answer.status == "ok", answer
+    return answer.fields
+
+
+@pytest.mark.parametrize("durability", ["none", "group"])
+def test_no_record_is_lost_doubled_or_out_of_order(
+    tmp_path: Path, durability: str, request: pytest.FixtureRequest
+) -> None:
+    languages = request.config.getoption("--languages").split(",")
+    path = tmp_path / "log"
+    keeper = Actor("rust")
+    survivors: list[Writer] = []
+    ended: list[Writer] = []
+    try:
+        expect_ok(keeper, command("log_create", l="l", path=path, segment_len=8192, durability=durability))
+        survivors += [Writer(language, path, language) for language in languages]
+        for turn in range(KILLS):
+            victim = Writer(languages[turn % len(languages)], path, f"victim{turn}")
+            ended.append(victim)
+            end = time.monotonic() + random.uniform(0.005, 0.06)
+            while time.monotonic() < end:
+                for writer in (*survivors, victim):
+                    writer.go_on()
+            victim.actor.kill()
+        for writer in survivors:
+            assert writer.finish(20), f"the {writer.name} survivor hangs"
+        readings = {language: read_all(language, path) for language in languages}
+        assert len(set(map(tuple, readings.values()))) == 1, "all see the same"
+        judge(next(iter(readings.values())), survivors, ended)
+        status = expect_ok(keeper, command("log_status", l="l"))
+        assert 0 <= int(status["dead"]) <= KILLS
+    finally:
+        for actor in [keeper, *(writer.actor for writer in (*survivors, *ended))]:
+            actor.dispose()
+
+
+def read_all(language: str, path: Path) -> list[str]:
+    actor = Actor(language)
+    try:
+        expect_ok(actor, command("log_open", l="l", path=path))
+        expect_ok(actor, command("log_reader", l="l", r="r", **{"from": "start"}))
+        texts = expect_ok(actor, command("log_texts", r="r"))["texts"].split(",")
+        assert int(expect_ok(actor, command("log_counts", r="r"))["corrupted"]) == 0
+        return texts
+    finally:
+        actor.dispose()
+
+
+def judge(texts: list[str], survivors: list[Writer], ended: list[Writer]) -> None:
+    """What each wrote is there once and in order: all of the survivors', of the dead at least what they reported."""
+    found: dict[str, list[int]] = {}
+    for text in texts:
+        name, number = text.rsplit(".", 1)
+        found.setdefault(name, []).append(int(number))
+    for writer in (*survivors, *ended):
+        numbers = found.pop(writer.name, [])
+        assert numbers == list(range(len(numbers))), f"{writer.name}: {numbers}"
+        most = writer.done if writer in survivors else writer.done + BATCH
+        assert writer.done <= len(numbers) <= most, writer.name
+    assert not found, "nobody else wrote"
