@@ -1,8 +1,9 @@
 //! What may stand on the command line, and what the help says.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -12,6 +13,7 @@ Examples:
   shmkit map jobs                which of its pages are in memory
   shmkit gc                      offers to remove what nobody is attached to
   shmkit rm jobs                 removes one region
+  shmkit log tail -f events      the last records of the log in the directory 'events', and those that come
 
 Exit status:
   0   done
@@ -36,6 +38,7 @@ pub enum Command {
     Map(Map),
     Gc(Collect),
     Rm(Remove),
+    Log(LogArguments),
 }
 
 /// Lists the regions that are shared memory objects
@@ -173,6 +176,94 @@ fn number(text: &str, least: usize, most: usize) -> Result<usize, String> {
         .ok()
         .filter(|number| (least..=most).contains(number))
         .ok_or(format!("from {least} to {most}"))
+}
+
+/// Shows what is in a log: a directory that many processes append records to
+///
+/// Reading changes nothing, stops no writer, and needs no more than leave to read.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  shmkit log tail -f events
+  shmkit log export --format jsonl events | jq -r 'select(.kind >= 40) | .text'"
+)]
+pub struct LogArguments {
+    #[command(subcommand)]
+    pub command: LogCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LogCommand {
+    Tail(Tail),
+    Cat(Cat),
+    Stat(LogShow),
+    Verify(Verify),
+    Export(Export),
+}
+
+/// Shows the last records, each as a line of time, kind and text
+#[derive(Args, Debug)]
+pub struct Tail {
+    /// The log's directory
+    pub directory: PathBuf,
+    /// How many
+    #[arg(long, short = 'n', default_value_t = 10)]
+    pub lines: usize,
+    /// Goes on with the records that come, until Ctrl-C is pressed
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+/// Shows all records, each as a line of time, kind and text
+#[derive(Args, Debug)]
+pub struct Cat {
+    /// The log's directory
+    pub directory: PathBuf,
+    /// The records' bytes as they are, with nothing between them
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// Shows a log's parameters, segments, flushes, and what was lost
+#[derive(Args, Debug)]
+pub struct LogShow {
+    /// The log's directory
+    pub directory: PathBuf,
+    /// One line of JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Looks at every byte and checks every checksum; fails when something is wrong
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// The log's directory
+    pub directory: PathBuf,
+    /// One line of JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Writes all records for other programs
+#[derive(Args, Debug)]
+pub struct Export {
+    /// The log's directory
+    pub directory: PathBuf,
+    /// 'text' is what 'cat' shows; 'jsonl' is an object a line, with bytes that are no text in hexadecimal
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Into this file, instead of to the output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Jsonl,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

@@ -24,6 +24,24 @@ pub fn duration(ns: u64) -> String {
     }
 }
 
+/// An instant, nanoseconds since 1970, as RFC 3339 writes it, in UTC.
+pub fn time(ns: u64) -> String {
+    let (days, second) = (ns / 1_000_000_000 / 86400, ns / 1_000_000_000 % 86400);
+    // Years that begin on 1 March, so that the odd day is the last one; an era of 400 of them has 146097 days, and the
+    // first began 719468 days before 1970.
+    let day = days + 719_468;
+    let (era, day_of_era) = (day / 146_097, day % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // 153 days are five months, from March on.
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second, nanos) = (second / 3600, second / 60 % 60, second % 60, ns % 1_000_000_000);
+    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+}
+
 /// A number of bytes, in powers of 1024.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -93,6 +111,23 @@ mod tests {
             assert_eq!(duration(ns), text);
         }
         assert!(duration(u64::MAX).ends_with(" h"));
+    }
+
+    #[test]
+    fn instants() {
+        let expected = [
+            (0, "1970-01-01T00:00:00.000000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000000Z"),
+            (951_868_799, "2000-02-29T23:59:59.000000000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000000000Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.000000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000000Z"),
+        ];
+        for (second, text) in expected {
+            assert_eq!(time(second * 1_000_000_000), text);
+        }
+        assert_eq!(time(1_000_000_001), "1970-01-01T00:00:01.000000001Z");
+        assert!(time(u64::MAX).starts_with("2554-"));
     }
 
     #[test]

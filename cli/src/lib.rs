@@ -6,6 +6,7 @@ mod arguments;
 mod console;
 mod human;
 mod list;
+mod log;
 mod map;
 mod people;
 mod remove;
@@ -80,6 +81,7 @@ fn try_run(args: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) 
         Err(answer) => return explain(&answer, console),
     };
     match arguments.command {
+        Command::Log(arguments) => log::run(&arguments.command, console),
         Command::Ls(arguments) => list::run(&arguments, console),
         Command::Stat(arguments) => show::run(&arguments, console),
         Command::Map(arguments) => map::run(&arguments, console),

@@ -240,7 +240,8 @@ impl Inner {
         if tail.load(Acquire) != position {
             return Ok(());
         }
-        let next = self.open_or_create(segment.end())?;
+        // None: we are so late that it has come and gone.
+        let Some(next) = self.open_or_create(segment.end())? else { return Ok(()) };
         let word = segment.word(offset).ok_or_else(|| self.bad_word(position))?;
         let rest = record::fill(LOG_FILL, segment.capacity - offset);
         if word.compare_exchange(0, rest, SeqCst, Acquire).is_ok() {
@@ -264,7 +265,7 @@ impl Inner {
             let found = match SegmentMap::open(&self.control, base, OPERATION)? {
                 Some(found) => Some(Arc::new(found)),
                 // The last record filled its segment to the end, and nobody has needed the next one yet.
-                None if at == base && self.has_segment_before(base)? => Some(self.open_or_create(base)?),
+                None if at == base && self.has_segment_before(base)? => self.open_or_create(base)?,
                 None => None,
             };
             match found {
@@ -290,14 +291,14 @@ impl Inner {
         Ok(mapped || SegmentMap::open(&self.control, before, OPERATION)?.is_some())
     }
 
-    fn open_or_create(&self, base: u64) -> Result<Arc<SegmentMap>> {
+    fn open_or_create(&self, base: u64) -> Result<Option<Arc<SegmentMap>>> {
         if let Some(found) = SegmentMap::open(&self.control, base, OPERATION)? {
-            return Ok(Arc::new(found));
+            return Ok(Some(Arc::new(found)));
         }
         // Somebody may have put another log into our directory's place.
         self.control.expect_in_place(OPERATION)?;
         let durable = self.durability != Durability::None;
-        SegmentMap::create(&self.control, base, durable, OPERATION).map(Arc::new)
+        Ok(SegmentMap::create(&self.control, base, durable, OPERATION)?.map(Arc::new))
     }
 
     fn enter(&self, segment: Arc<SegmentMap>) {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use bytemuck::Zeroable;
 use nix::sys::mman::MsFlags;
 
-use super::options::LogOptions;
+use super::options::{Durability, LogOptions};
 use super::recovery::{self, Recovery};
 use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use crate::error::{Error, ErrorKind, Result};
@@ -159,6 +159,16 @@ impl Control {
 
     pub fn capacity(&self) -> u64 {
         self.parameters.capacity
+    }
+
+    /// Whether large pages pay off: not where each flush would write 2 MiB for the few records since the last one.
+    pub fn wants_huge_pages(&self) -> bool {
+        let LogParameters { durability, durability_value, .. } = self.parameters;
+        match Durability::from_numbers(durability, durability_value) {
+            Some(Durability::None | Durability::Interval(_)) => true,
+            Some(Durability::Bytes(bytes)) => bytes >= 4 << 20,
+            _ => false,
+        }
     }
 
     /// Where the segment begins that a position is in.

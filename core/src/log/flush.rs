@@ -30,6 +30,7 @@ use crate::layout::{LOG_FLUSH_RESULTS, LOG_RESULT_SHIFT};
 use crate::protocol::party::Acquired;
 use crate::protocol::wait::{Sleeper, Wait};
 use crate::protocol::{signal, word};
+use crate::sys::file;
 
 const OPERATION: &str = "flush log";
 
@@ -80,7 +81,9 @@ impl Inner {
                 }
                 continue;
             }
-            signal::sleep(&words.flush_signal, watched, &mut sleeper, memory)
+            // Without spinning first: a disk takes longer than that pays off, and the leader needs the processor.
+            sleeper
+                .sleep(memory, &words.flush_signal, watched)
                 .map_err(|stop| self.control.error(stop.into(), OPERATION))?;
         }
     }
@@ -174,6 +177,11 @@ impl Inner {
             let start = from.saturating_sub(base) as usize;
             let end = (to - base).min(segment.capacity as u64) as usize;
             failure = failure.or(segment.sync(start, end).err());
+            if start == 0 {
+                // Its name too: without one, the bytes would be lost all the same.
+                let name = segment::path(&self.control, base);
+                failure = failure.or(file::sync_directory_of(&name).err());
+            }
         }
         Ok(failure)
     }
@@ -194,17 +202,21 @@ impl Inner {
         }
     }
 
-    /// Waits as the policy says for a record that was just committed.
+    /// Waits as the policy says for a record that this thread has just committed.
     #[inline]
-    pub(super) fn settle(&self, ticket: Ticket) -> Result<()> {
-        self.settle_with(ticket, &Wait::FOREVER)
+    pub(super) fn settle(&self, wait: &Wait) -> Result<()> {
+        match self.durability {
+            Durability::Group => self.wait_flush(self.next_flush(), wait),
+            Durability::Every => self.flush_alone(wait),
+            _ => Ok(()),
+        }
     }
 
+    /// The same for a record that was committed when its ticket was drawn.
     pub(super) fn settle_with(&self, ticket: Ticket, wait: &Wait) -> Result<()> {
         match self.durability {
             Durability::Group => self.wait_flush(ticket.flush, wait),
-            Durability::Every => self.flush_alone(wait),
-            _ => Ok(()),
+            _ => self.settle(wait),
         }
     }
 

@@ -176,7 +176,11 @@ fn run(inner: &Weak<Inner>, keeper: &Arc<Keeper>, durability: Durability) {
         };
         let Some(inner) = inner.upgrade() else { return };
         let kicked = keeper.kicked.swap(false, Relaxed);
-        if kicked || ticked && (inner.has_unsynced() || !matches!(durability, Durability::Interval(_))) {
+        let has_unsynced = inner.has_unsynced();
+        // Somebody may wait for a flush that nothing needs: the one before was beginning when it drew its ticket.
+        let is_waited_for = !has_unsynced && !keeper.state.lock().pending.is_empty();
+        let is_due = ticked && (has_unsynced || !matches!(durability, Durability::Interval(_)));
+        if kicked || is_due || is_waited_for {
             // A failure is in the result of that number, for whoever has a ticket for it, and counted for the others.
             let _ = inner.wait_flush(inner.next_flush(), &Wait::timeout(PATIENCE));
         }

@@ -202,11 +202,15 @@ impl Log {
     /// reached it (nothing was appended); under `Group` and `Every`, that this record may not have (it was appended).
     #[inline]
     pub fn append(&self, kind: u32, payload: &[u8]) -> Result<u64> {
+        self.append_with(kind, payload, &Wait::FOREVER)
+    }
+
+    /// As [`Log::append`], waiting for the disk as `wait` says. A wait that ends early leaves the record in the log.
+    #[inline]
+    pub fn append_with(&self, kind: u32, payload: &[u8], wait: &Wait) -> Result<u64> {
         let position = self.inner.append_one(kind, payload)?;
         self.inner.appended();
-        if matches!(self.inner.durability, Durability::Group | Durability::Every) {
-            self.inner.settle(Ticket { position, flush: self.inner.next_flush() })?;
-        }
+        self.inner.settle(wait)?;
         Ok(position)
     }
 
@@ -215,8 +219,10 @@ impl Log {
     #[inline]
     pub fn append_deferred(&self, kind: u32, payload: &[u8]) -> Result<Ticket> {
         let position = self.inner.append_one(kind, payload)?;
+        // Drawn before the policy may cause a flush: that one is to carry it.
+        let ticket = Ticket { position, flush: self.inner.next_flush() };
         self.inner.appended();
-        Ok(Ticket { position, flush: self.inner.next_flush() })
+        Ok(ticket)
     }
 
     /// Appends several records, each a kind and bytes, one behind the other. Readers see all of them at once; if the process
@@ -224,9 +230,7 @@ impl Log {
     pub fn append_batch(&self, records: &[(u32, &[u8])]) -> Result<Vec<u64>> {
         let positions = self.inner.append_many(records)?;
         self.inner.appended();
-        if let Some(position) = positions.last().copied() {
-            self.inner.settle(Ticket { position, flush: self.inner.next_flush() })?;
-        }
+        self.inner.settle(&Wait::FOREVER)?;
         Ok(positions)
     }
 

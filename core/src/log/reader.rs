@@ -142,8 +142,8 @@ impl Inner {
 impl LogReader {
     /// The next record, if it is there.
     ///
-    /// Errors: `Missed` once for each gap that retention made, `Corrupted` once for each place that holds no records:
-    /// either way reading goes on behind it. `Closed`, `NotFound`, and what mapping a segment reports.
+    /// Errors: `Missed` once for each gap that retention made, `Corrupted` (or what is wrong with a segment's file, as
+    /// `Truncated`) once for each place that holds no records: either way reading goes on behind it. `Closed`, `NotFound`, and what mapping a segment reports.
     pub fn read(&mut self) -> Result<Option<LogRecord>> {
         match self.step(true)? {
             Step::Record(record) => Ok(Some(record)),
@@ -264,23 +264,41 @@ impl LogReader {
     #[cold]
     fn enter_segment(&mut self) -> Result<Option<(Arc<SegmentMap>, usize)>> {
         let inner = &self.inner;
-        self.segment = inner.segment_at(self.position, OPERATION)?;
-        if let Some(segment) = &self.segment {
-            let offset = segment.offset_of(self.position);
-            return Ok(offset.map(|offset| (Arc::clone(segment), offset)));
-        }
         let words = inner.control.words();
+        self.segment = match inner.segment_at(self.position, OPERATION) {
+            Ok(segment) => segment,
+            Err(error) if is_no_segment(error.kind()) => {
+                // Told once, and passed, as any place that holds no records.
+                let next = inner.control.base_of(self.position).saturating_add(inner.control.capacity());
+                self.corrupted += next - self.position;
+                self.position = next;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        // Looked at after opening: a slow writer may have created a segment again that was removed meanwhile, and that
+        // one is empty.
+        if let Some(segment) = self.segment.take_if(|segment| segment.base >= words.start.load(SeqCst)) {
+            let offset = segment.offset_of(self.position);
+            self.segment = Some(Arc::clone(&segment));
+            return Ok(offset.map(|offset| (segment, offset)));
+        }
+        self.segment = None;
         if words.start.load(SeqCst) <= self.position && words.tail.load(SeqCst) <= self.position {
             return Ok(None);
         }
         // Removed by retention, or by hand: go on at what is left.
-        let bases = segment::list(&inner.control, OPERATION)?;
-        let start = words.start.load(SeqCst);
-        let next = bases.into_iter().find(|base| *base >= start && *base > self.position);
-        let Some(next) = next else {
-            return Err(self
-                .error(ErrorKind::NotFound)
-                .with_detail(format!("the segment of position {}", self.position)));
+        let next = loop {
+            let start = words.start.load(SeqCst);
+            let bases = segment::list(&inner.control, OPERATION)?;
+            if let Some(next) = bases.into_iter().find(|base| *base >= start && *base > self.position) {
+                break next;
+            }
+            if words.start.load(SeqCst) == start {
+                return Err(self
+                    .error(ErrorKind::NotFound)
+                    .with_detail(format!("the segment of position {}", self.position)));
+            }
         };
         let bytes = next - self.position;
         let from = self.position;
@@ -372,6 +390,12 @@ impl LogReader {
     fn error(&self, kind: ErrorKind) -> Error {
         self.inner.control.error(kind, OPERATION)
     }
+}
+
+/// Whether an error says that a file is no segment of this log.
+fn is_no_segment(kind: ErrorKind) -> bool {
+    use ErrorKind::{BadMagic, Corrupted, Replaced, Truncated, VersionMismatch, WrongKind};
+    matches!(kind, BadMagic | Corrupted | Replaced | Truncated | VersionMismatch | WrongKind)
 }
 
 /// All records that are there; ends where the next one has not come yet.

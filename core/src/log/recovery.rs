@@ -19,8 +19,8 @@ use super::control::Control;
 use super::record::{self, Seen};
 use super::segment::{self, SegmentMap};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
-use crate::error::{ErrorKind, Result};
-use crate::layout::{LOG_CUT, LOG_RECORD_ALIGN, LogControl, LogRecordHeader};
+use crate::error::Result;
+use crate::layout::{LOG_COMMITTED, LOG_CUT, LOG_RECORD_ALIGN, LogControl, LogRecordHeader};
 use crate::sys::file;
 
 const OPERATION: &str = "open log";
@@ -33,7 +33,7 @@ pub struct Recovery {
     pub records: u64,
     /// Places that were cut out because they were incomplete.
     pub cuts: u64,
-    /// Bytes of these places, and of what was cut off at the end.
+    /// Bytes of these places, and of the pages that were cleared behind the end.
     pub cut_bytes: u64,
     /// Where the log ends now.
     pub end: u64,
@@ -43,87 +43,60 @@ pub struct Recovery {
 pub(super) fn run(control: &Control) -> Result<Recovery> {
     let mut recovery = Recovery::default();
     let bases = segment::list(control, OPERATION)?;
-    let (mut start, mut flushed_to) = (0, 0);
-    if bases.is_empty() {
+    let Some(&start) = bases.first() else {
         SegmentMap::create(control, 0, true, OPERATION)?;
-    } else {
-        // Files before a gap belong to a retention that was interrupted; a file behind one cannot be: it was created
-        // when its predecessor was there, and retention removes the oldest first.
-        let first = contiguous(control, &bases);
-        start = bases[first];
-        flushed_to = trusted(control, control.words().flushed_to.load(Relaxed), &bases[first..])?;
-        recovery.end = scan(control, &bases[first..], flushed_to, &mut recovery)?;
-        flushed_to = recovery.end;
-        for base in bases[..first].iter().chain(bases.iter().filter(|base| **base > recovery.end)) {
-            let path = segment::path(control, *base);
-            file::unlink(&path).map_err(|errno| control.system_error(errno, OPERATION))?;
-        }
-        file::sync_directory_of(&segment::path(control, 0))
-            .map_err(|errno| control.system_error(errno, OPERATION))?;
+        set_words(control.words(), 0, &recovery);
+        return Ok(recovery);
+    };
+    let flushed_to = trusted(control, control.words().flushed_to.load(Relaxed), &bases);
+    recovery.end = scan(control, &bases, flushed_to, &mut recovery)?;
+    // What was created ahead, or never reached the disk: nothing good is in these.
+    for base in bases.iter().filter(|base| **base > recovery.end) {
+        let path = segment::path(control, *base);
+        file::unlink(&path).map_err(|errno| control.system_error(errno, OPERATION))?;
     }
-    set_words(control.words(), start, recovery.end, flushed_to, &recovery);
+    file::sync_directory_of(&segment::path(control, 0))
+        .map_err(|errno| control.system_error(errno, OPERATION))?;
+    set_words(control.words(), start, &recovery);
     Ok(recovery)
-}
-
-/// The index of the first segment from which all follow each other.
-fn contiguous(control: &Control, bases: &[u64]) -> usize {
-    let follows = |pair: &[u64]| pair[1] - pair[0] == control.capacity();
-    bases.windows(2).rposition(|pair| !follows(pair)).map_or(0, |index| index + 1)
 }
 
 /// The flushed position as the control object says, if it is one that a record can begin at; else the start of the log, so
 /// that everything is looked at. Taken as it is, a wrong one would have records taken for zeros behind the end.
-fn trusted(control: &Control, flushed_to: u64, bases: &[u64]) -> Result<u64> {
+fn trusted(control: &Control, flushed_to: u64, bases: &[u64]) -> u64 {
     let base = control.base_of(flushed_to);
     let is_record_start = match bases.contains(&base) {
-        true => SegmentMap::open(control, base, OPERATION)?
-            .is_some_and(|segment| is_boundary(&segment, (flushed_to - base) as usize)),
+        true => SegmentMap::open(control, base, OPERATION)
+            .is_ok_and(|segment| segment.is_some_and(|it| is_boundary(&it, (flushed_to - base) as usize))),
         false => bases.last().is_some_and(|last| last + control.capacity() == flushed_to),
     };
-    Ok(if is_record_start { flushed_to } else { bases[0] })
+    if is_record_start { flushed_to } else { bases[0] }
 }
 
-/// Walks the segments from the flushed position on, cuts, and returns where the log ends.
+/// Walks the segments from the flushed position on, cuts, and returns where the log ends. A segment may be missing, because
+/// its name never reached the disk; readers are told that they missed it.
 fn scan(control: &Control, bases: &[u64], flushed_to: u64, recovery: &mut Recovery) -> Result<u64> {
-    // The last segment with a good record: what is behind it is the end.
-    let mut end = bases[0];
-    let mut unfinished: Vec<SegmentMap> = Vec::new();
-    for &base in bases {
-        if base + control.capacity() < flushed_to {
-            continue;
-        }
-        let segment = match SegmentMap::open(control, base, OPERATION) {
-            Ok(Some(segment)) => segment,
-            // A header that the power cut tore, at the end of the log: nothing in it was ever flushed.
-            Err(error) if is_torn(error.kind()) && base >= flushed_to && base != bases[0] => break,
-            Ok(None) => break,
-            Err(error) => return Err(error),
-        };
+    let fail = |errno| control.system_error(errno, OPERATION);
+    let mut end = flushed_to;
+    // Segments with room at their end. If anything good follows, that room is a gap.
+    let mut unfinished: Vec<(SegmentMap, usize)> = Vec::new();
+    for &base in bases.iter().filter(|base| **base + control.capacity() >= flushed_to) {
+        let segment = SegmentMap::open_or_repair(control, base, OPERATION)?;
         let walked = walk(&segment, flushed_to, recovery)?;
         if walked.found {
-            // All before is followed by something good: what is missing at their ends is a gap.
-            for before in unfinished.drain(..) {
-                let gap = walk(&before, flushed_to, &mut Recovery::default())?;
-                cut(&before, gap.end, before.capacity, recovery)?;
-                before.sync(0, before.capacity).map_err(|errno| control.system_error(errno, OPERATION))?;
+            end = end.max(base + walked.end as u64);
+            for (before, gap) in unfinished.drain(..) {
+                cut(&before, gap, before.capacity, recovery)?;
+                before.sync(0, before.capacity).map_err(fail)?;
             }
         }
-        if walked.found || end == base {
-            end = base + walked.end as u64;
-        }
+        segment.sync(0, segment.capacity).map_err(fail)?;
         if walked.end < segment.capacity {
-            unfinished.push(segment);
-        } else {
-            segment.sync(0, segment.capacity).map_err(|errno| control.system_error(errno, OPERATION))?;
-            end = end.max(segment.end());
+            unfinished.push((segment, walked.end));
         }
     }
     clear_end(control, end, recovery)?;
     Ok(end)
-}
-
-fn is_torn(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::BadMagic | ErrorKind::Corrupted | ErrorKind::Truncated)
 }
 
 struct Walked {
@@ -206,12 +179,27 @@ pub(super) fn next_good(segment: &SegmentMap, at: usize) -> Result<Option<usize>
     }
     let mut next = at + LOG_RECORD_ALIGN;
     while next < segment.capacity {
-        if good(next)? {
+        if next.is_multiple_of(PAGE) && is_zero(segment, next, PAGE)? {
+            next += PAGE;
+            continue;
+        }
+        let word = segment.word(next).map_or(0, |word| word.load(Relaxed));
+        if record::state_of(word) == LOG_COMMITTED && good(next)? {
             return Ok(Some(next));
         }
         next += LOG_RECORD_ALIGN;
     }
     Ok(None)
+}
+
+/// Bytes that are looked at in one go; a segment has a whole number of such pieces.
+const PAGE: usize = 4096;
+
+/// Whether bytes of one piece are all zero.
+fn is_zero(segment: &SegmentMap, from: usize, len: usize) -> Result<bool> {
+    let mut page = [0; PAGE];
+    segment.records().read_at(from, &mut page[..len])?;
+    Ok(page == [0; PAGE])
 }
 
 /// Whether walking from the start of the segment leads to this offset.
@@ -246,14 +234,12 @@ fn clear_end(control: &Control, end: u64, recovery: &mut Recovery) -> Result<()>
         return SegmentMap::create(control, base, true, OPERATION).map(drop);
     };
     let from = (end - base) as usize;
-    let mut page = [0; 4096];
     let mut at = from;
     while at < segment.capacity {
-        let len = (4096 - at % 4096).min(segment.capacity - at);
-        segment.records().read_at(at, &mut page[..len])?;
-        if let Some(last) = page[..len].iter().rposition(|byte| *byte != 0) {
+        let len = PAGE - at % PAGE;
+        if !is_zero(&segment, at, len)? {
             segment.records().zero_at(at, len)?;
-            recovery.cut_bytes += last as u64 + 1;
+            recovery.cut_bytes += len as u64;
         }
         at += len;
     }
@@ -261,7 +247,7 @@ fn clear_end(control: &Control, end: u64, recovery: &mut Recovery) -> Result<()>
 }
 
 /// Sets all shared words but the counters, which go on counting.
-fn set_words(words: &LogControl, start: u64, end: u64, flushed_to: u64, recovery: &Recovery) {
+fn set_words(words: &LogControl, start: u64, recovery: &Recovery) {
     for word in [&words.signal, &words.failures, &words.flush_signal, &words.failed_errno] {
         word.store(0, Relaxed);
     }
@@ -274,9 +260,9 @@ fn set_words(words: &LogControl, start: u64, end: u64, flushed_to: u64, recovery
     for result in &words.results {
         result.store(0, Relaxed);
     }
-    words.tail.store(end, Relaxed);
-    words.synced_to.store(flushed_to, Relaxed);
-    words.flushed_to.store(flushed_to, Relaxed);
+    for word in [&words.tail, &words.synced_to, &words.flushed_to] {
+        word.store(recovery.end, Relaxed);
+    }
     words.start.store(start, Relaxed);
     words.cuts.fetch_add(recovery.cuts, Relaxed);
     words.cut_bytes.fetch_add(recovery.cut_bytes, Relaxed);

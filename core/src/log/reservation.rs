@@ -9,6 +9,7 @@ use crate::atomic::Ordering::{Relaxed, Release, SeqCst};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LOG_ABANDONED, LOG_FILL, LOG_RECORD_HEADER_SIZE};
 use crate::protocol::signal;
+use crate::protocol::wait::Wait;
 use crate::view::SharedBytes;
 
 const OPERATION: &str = "commit log record";
@@ -88,15 +89,17 @@ impl Reservation {
     pub fn commit_len(self, len: usize) -> Result<u64> {
         let inner = Arc::clone(&self.inner);
         let ticket = self.commit_deferred(len)?;
-        inner.settle(ticket).map(|()| ticket.position)
+        inner.settle(&Wait::FOREVER).map(|()| ticket.position)
     }
 
     /// As [`Reservation::commit_len`], without waiting for the disk: see [`super::Log::append_deferred`].
     pub fn commit_deferred(mut self, len: usize) -> Result<Ticket> {
         self.make_record(len)?;
         self.open = false;
+        // Drawn before the policy may cause a flush: that one is to carry it.
+        let ticket = Ticket { position: self.claim.position, flush: self.inner.next_flush() };
         self.inner.appended();
-        Ok(Ticket { position: self.claim.position, flush: self.inner.next_flush() })
+        Ok(ticket)
     }
 
     fn make_record(&self, len: usize) -> Result<()> {

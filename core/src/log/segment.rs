@@ -103,13 +103,54 @@ impl SegmentMap {
         Self::map(&object, base, control).map(Some).map_err(fail)
     }
 
-    /// Creates the segment that begins at `base`, or opens the one that another process created first.
+    /// Opens the segment that begins at `base` after a power cut. A header that never reached the disk is written again: all
+    /// that it says follows from the name and the log. A record says by its checksum that it belongs here.
+    pub fn open_or_repair(control: &Control, base: u64, operation: &'static str) -> Result<SegmentMap> {
+        match Self::open(control, base, operation) {
+            Ok(Some(segment)) => return Ok(segment),
+            Ok(None) => return Err(control.error(ErrorKind::NotFound, operation)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::BadMagic | ErrorKind::Corrupted | ErrorKind::Truncated
+                ) => {}
+            Err(error) => return Err(error),
+        }
+        let path = path(control, base);
+        let fail = |errno: Errno| Error::from_errno(errno as i32, operation, path.to_string_lossy());
+        let object = ObjectFile::open(&path, true).map_err(fail)?;
+        object.reserve(LOG_SEGMENT_HEADER_SIZE as u64 + control.capacity()).map_err(fail)?;
+        let segment = Self::map(&object, base, control).map_err(fail)?;
+        segment.write_header(control)?;
+        Ok(segment)
+    }
+
+    fn write_header(&self, control: &Control) -> Result<()> {
+        let mut header = LogSegmentHeader {
+            magic: layout::MAGIC,
+            layout_version: layout::LAYOUT_VERSION,
+            kind: KIND_LOG_SEGMENT,
+            header_size: LOG_SEGMENT_HEADER_SIZE as u32,
+            record_header_size: LOG_RECORD_HEADER_SIZE as u32,
+            base: self.base,
+            capacity: control.capacity(),
+            created_ns: clock::realtime_ns(),
+            log_id: control.id(),
+            reserved: 0,
+            checksum: 0,
+        };
+        header.checksum = checksum(&header);
+        self.whole().write_at(0, bytemuck::bytes_of(&header))
+    }
+
+    /// Creates the segment that begins at `base`, or opens the one that another process created first. `None`: that one was
+    /// removed again meanwhile.
     pub fn create(
         control: &Control,
         base: u64,
         durable: bool,
         operation: &'static str,
-    ) -> Result<SegmentMap> {
+    ) -> Result<Option<SegmentMap>> {
         let path = path(control, base);
         let fail = |errno: Errno| Error::from_errno(errno as i32, operation, path.to_string_lossy());
         let (mode, group) = control.file_access().map_err(fail)?;
@@ -121,29 +162,15 @@ impl SegmentMap {
         let object = object.map_err(fail)?;
         let len = LOG_SEGMENT_HEADER_SIZE as u64 + control.capacity();
         object.reserve(len).map_err(|errno| fail(errno).with_detail(format!("{len} bytes")))?;
-        let mut header = LogSegmentHeader {
-            magic: layout::MAGIC,
-            layout_version: layout::LAYOUT_VERSION,
-            kind: KIND_LOG_SEGMENT,
-            header_size: LOG_SEGMENT_HEADER_SIZE as u32,
-            record_header_size: LOG_RECORD_HEADER_SIZE as u32,
-            base,
-            capacity: control.capacity(),
-            created_ns: clock::realtime_ns(),
-            log_id: control.id(),
-            reserved: 0,
-            checksum: 0,
-        };
-        header.checksum = checksum(&header);
         let segment = Self::map(&object, base, control).map_err(fail)?;
-        segment.whole().write_at(0, bytemuck::bytes_of(&header))?;
+        segment.write_header(control)?;
         if durable {
             object.sync().map_err(fail)?;
         }
         match object.publish(&path) {
-            Ok(()) if durable => file::sync_directory_of(&path).map_err(fail).map(|()| segment),
-            Ok(()) => Ok(segment),
-            Err(Errno::EEXIST) => Self::open(control, base, operation)?.ok_or_else(|| fail(Errno::ENOENT)),
+            Ok(()) if durable => file::sync_directory_of(&path).map_err(fail).map(|()| Some(segment)),
+            Ok(()) => Ok(Some(segment)),
+            Err(Errno::EEXIST) => Self::open(control, base, operation),
             Err(errno) => Err(fail(errno)),
         }
     }
@@ -167,6 +194,10 @@ impl SegmentMap {
         let mut map = Map::of_file(object.as_fd(), &request)?;
         if is_enabled() {
             map.guard(ObjectFile::duplicate(object.as_fd()).ok().map(Arc::new), &request);
+        }
+        if control.wants_huge_pages() {
+            // Where the file system has them: one fault for 2 MiB. The kernel's answer does not matter.
+            let _ = map.advise(0, len, libc::MADV_HUGEPAGE);
         }
         Ok(SegmentMap { map, base, capacity, writable, touched: AtomicUsize::new(0) })
     }

@@ -90,6 +90,8 @@ pub struct Verified {
     pub corruptions: u64,
     /// Their bytes.
     pub corrupted_bytes: u64,
+    /// Bytes of segments that are missing, or were removed meanwhile.
+    pub missed_bytes: u64,
     /// Where it ended.
     pub end: u64,
 }
@@ -144,13 +146,14 @@ impl Log {
                     verified.end = self.inner.count_padding(at, u64::MAX, &mut verified)?;
                     return Ok(verified);
                 }
-                Err(error) if error.kind() == ErrorKind::Corrupted => {
+                Err(error) if error.kind() != ErrorKind::Missed && reader.position() != at => {
                     verified.corruptions += 1;
                     verified.corrupted_bytes = reader.corrupted();
-                    self.inner.count_padding(at, reader.position(), &mut verified)?;
+                    // What cannot be mapped has no padding to count.
+                    let _ = self.inner.count_padding(at, reader.position(), &mut verified);
                 }
                 // Retention goes on while we look.
-                Err(error) if error.kind() == ErrorKind::Missed => {}
+                Err(_) if reader.position() != at => verified.missed_bytes = reader.missed(),
                 Err(error) => return Err(error),
             }
         }

@@ -184,3 +184,165 @@ fn threads_append_and_a_reader_follows() {
         }
     });
 }
+
+#[test]
+fn a_flush_that_fails_is_told_to_each_who_waits_for_it() {
+    let (_directory, log) = log(LogOptions::new().durability(Durability::Group));
+    log.append(1, b"good").unwrap();
+    let before = log.append_deferred(2, b"lost").unwrap();
+    let (told, hear) = std::sync::mpsc::channel();
+    log.inner.fail_next_flush.lock().replace(nix::errno::Errno::EIO);
+    let error = log.append(3, b"lost too").unwrap_err();
+    assert_eq!((error.kind(), error.errno()), (ErrorKind::Io, libc::EIO), "{error}");
+    assert_eq!(log.is_durable(before).unwrap_err().errno(), libc::EIO, "the same flush was to carry it");
+    assert_eq!(log.wait_durable(before, &Wait::FOREVER).unwrap_err().errno(), libc::EIO);
+    log.on_durable(before, move |result| told.send(result).unwrap()).unwrap();
+    assert_eq!(hear.recv().unwrap().unwrap_err().errno(), libc::EIO);
+    log.append(4, b"good again").unwrap();
+    assert_eq!(log.is_durable(before).unwrap_err().errno(), libc::EIO, "it stays so");
+    // Long ago: the result of that number is gone, and it may have been the one that failed.
+    for _ in 0..100 {
+        log.append(5, b"").unwrap();
+    }
+    assert_eq!(log.is_durable(before).unwrap_err().errno(), libc::EIO);
+    let status = log.status().unwrap();
+    assert_eq!((status.flush_failures, status.flush_errno), (1, libc::EIO as u32));
+    assert_eq!(all(&log).len(), 104, "what is in the log is in the log");
+}
+
+#[test]
+fn who_does_not_wait_hears_of_a_failure_at_the_next_append() {
+    for durability in [Durability::Bytes(1 << 30), Durability::Interval(std::time::Duration::from_secs(3600))]
+    {
+        let (_directory, log) = log(LogOptions::new().durability(durability));
+        log.append(1, b"x").unwrap();
+        log.inner.fail_next_flush.lock().replace(nix::errno::Errno::ENOSPC);
+        assert_eq!(log.flush().unwrap_err().kind(), ErrorKind::NoSpace);
+        let error = log.append(2, b"y").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+        log.append(2, b"y").unwrap();
+        assert_eq!(all(&log).len(), 2, "the append that told appended nothing");
+    }
+}
+
+#[test]
+fn everything_before_a_flush_is_durable_and_nothing_behind_it() {
+    let (_directory, log) = log(LogOptions::new().segment_len(4096));
+    let open = log.reserve(1, 10).unwrap();
+    let position = open.position();
+    let mut last = log.append_deferred(2, b"x").unwrap();
+    for _ in 0..10 {
+        last = log.append_deferred(2, &[1; 900]).unwrap();
+    }
+    assert!(!log.is_durable(last).unwrap());
+    log.flush().unwrap();
+    assert!(log.is_durable(last).unwrap(), "the claim before it does not matter");
+    assert_eq!(log.status().unwrap().flushed_to, position, "but recovery would begin there");
+    let later = open.commit_deferred(10).unwrap();
+    assert!(!log.is_durable(later).unwrap());
+    log.wait_durable(later, &Wait::FOREVER).unwrap();
+    assert_eq!(log.status().unwrap().flushed_to, log.end());
+    assert!(!log.is_durable(log.ticket()).unwrap());
+}
+
+#[test]
+fn callbacks_and_futures_are_told() {
+    use std::future::Future;
+    use std::task::{Context, Waker};
+    let patience = std::time::Duration::from_secs(20);
+    let interval = std::time::Duration::from_millis(5);
+    for durability in [
+        Durability::None,
+        Durability::Group,
+        Durability::Every,
+        Durability::Interval(interval),
+        Durability::Bytes(100),
+    ] {
+        let (_directory, log) = log(LogOptions::new().durability(durability));
+        let (told, hear) = std::sync::mpsc::channel();
+        for number in 0..50u8 {
+            let ticket = log.append_deferred(0, &[number; 100]).unwrap();
+            let told = told.clone();
+            log.on_durable(ticket, move |result| told.send((number, result)).unwrap()).unwrap();
+        }
+        let mut heard: Vec<u8> = Vec::new();
+        for _ in 0..50 {
+            let (number, result) = hear.recv_timeout(patience).expect("each is told");
+            result.unwrap();
+            heard.push(number);
+        }
+        heard.sort();
+        assert_eq!(heard, (0..50).collect::<Vec<u8>>(), "{durability:?}");
+
+        let ticket = log.append_deferred(0, &[0; 200]).unwrap();
+        let mut future = std::pin::pin!(log.durable(ticket).unwrap());
+        let thread = std::thread::current();
+        struct Unpark(std::thread::Thread);
+        impl std::task::Wake for Unpark {
+            fn wake(self: Arc<Unpark>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Waker::from(Arc::new(Unpark(thread)));
+        let begun = std::time::Instant::now();
+        while future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            assert!(begun.elapsed() < patience);
+            std::thread::park_timeout(patience);
+        }
+        assert!(log.is_durable(ticket).unwrap());
+    }
+}
+
+#[test]
+fn the_end_of_a_handle_flushes_and_tells_who_waits() {
+    let (directory, log) = log(LogOptions::new().durability(Durability::Bytes(1 << 20)));
+    let (told, hear) = std::sync::mpsc::channel();
+    let ticket = log.append_deferred(0, b"x").unwrap();
+    log.on_durable(ticket, move |result| told.send(result).unwrap()).unwrap();
+    let end = log.end();
+    drop(log);
+    hear.try_recv().expect("told before the end").unwrap();
+    let log = Log::open(directory.path().join("log")).unwrap();
+    assert_eq!(log.status().unwrap().flushed_to, end);
+    log.append(0, b"y").unwrap();
+    log.close().unwrap();
+    assert_eq!(log.status().unwrap().flushed_to, log.end());
+    log.close().unwrap();
+}
+
+#[test]
+fn an_old_segment_is_left() {
+    let age = std::time::Duration::from_millis(20);
+    let (_directory, log) = log(LogOptions::new().max_age(age));
+    log.append(0, b"first").unwrap();
+    std::thread::sleep(age);
+    let position = log.append(0, b"second").unwrap();
+    assert_eq!(position, log.segment_len());
+    assert_eq!(all(&log).len(), 2);
+}
+
+#[test]
+fn who_cannot_get_a_new_segment_is_told_and_what_fits_still_goes() {
+    use std::os::unix::fs::PermissionsExt;
+    let (directory, log) = log(LogOptions::new().segment_len(4096));
+    log.append(0, &[0; 900]).unwrap();
+    let path = directory.path().join("log");
+    // A directory that is gone, or another log in its place: root does not mind permissions, so they prove nothing here.
+    let away = directory.path().join("away");
+    std::fs::rename(&path, &away).unwrap();
+    while log.append(0, &[1; 900]).is_ok() {}
+    let error = log.append(0, &[1; 900]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    log.append(0, b"fits").unwrap();
+    let other = LogOptions::new().segment_len(4096).create(&path).unwrap();
+    let error = log.append(0, &[1; 900]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Replaced, "{error}");
+    assert_eq!(other.end(), 0);
+    drop(other);
+    std::fs::remove_dir_all(&path).unwrap();
+    std::fs::rename(&away, &path).unwrap();
+    log.append(0, &[2; 900]).unwrap();
+    assert_eq!(all(&log).last().unwrap().1, [2; 900]);
+    let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o700, "leave to search where there is leave to read");
+}

@@ -42,6 +42,23 @@ fn every_field_is_where_the_page_says() {
         generation: 4, state: 4, pid: 4, pid_namespace: 8, attached_ns: 8, label: 16, waits_for: 8, waits_ns: 8,
     );
     expect_fields!(
+        "### Log parameters", 0, LogParameters,
+        magic: 8, capacity: 8, max_record_len: 8, max_age_ns: 8, retain_count: 8, retain_bytes: 8, durability: 4,
+        durability_value: 8, checksum: 4,
+    );
+    expect_fields!(
+        "### Log words", LOG_CONTROL_OFFSET, LogControl,
+        tail: 8, signal: 4, failures: 4, synced_to: 8, flush_lock: 24, flush_signal: 4, failed_errno: 4, started: 8,
+        done: 8, flushed_to: 8, failed: 8, results: 512, upkeep_lock: 24, start: 8, removed_segments: 8, dead: 8,
+        abandoned: 8, cuts: 8, cut_bytes: 8, recoveries: 8, home: 32,
+    );
+    expect_fields!(
+        "### Segment header", 0, LogSegmentHeader,
+        magic: 8, layout_version: 4, kind: 4, header_size: 4, record_header_size: 4, base: 8, capacity: 8,
+        created_ns: 8, log_id: 16, checksum: 4,
+    );
+    expect_fields!("### Record:", 0, LogRecordHeader, word: 8, checksum: 4, kind: 4, time_ns: 8);
+    expect_fields!(
         "## The arena", 0, ObjectHeader,
         size: 8, state: 4, kind: 4, name_len: 4, payload_offset: 8, payload_len: 8, parameters: 16,
     );
@@ -68,6 +85,21 @@ fn the_constants_are_what_the_page_says() {
         ("### Block word", format!("| {} | `PREVIOUS_FREE`", HEAP_PREVIOUS_FREE.trailing_zeros())),
         ("### Block word", format!("| {HEAP_SIZE_SHIFT}…63 | size")),
         ("### Slot:", format!("byte 2^{}", TOKEN_BASE.trailing_zeros())),
+        ("### Log parameters", format!("`{}`", LOG_MAGIC.escape_ascii())),
+        ("### Log words", format!("at offset {LOG_CONTROL_OFFSET}")),
+        ("### Segment header", format!("`kind` | {KIND_LOG_SEGMENT}:")),
+        ("### Segment header", format!("`header_size` | {LOG_SEGMENT_HEADER_SIZE} |")),
+        ("### Segment header", format!("`record_header_size` | {LOG_RECORD_HEADER_SIZE} |")),
+        ("### Segment header", format!("At {LOG_SEGMENT_LIVE_OFFSET} stands")),
+        ("### Record:", format!("a header of {LOG_RECORD_HEADER_SIZE} bytes")),
+        ("### Record:", format!("multiple of {LOG_RECORD_ALIGN}")),
+        (
+            "### Record:",
+            format!(
+                "state: {LOG_CLAIMED} claimed, {LOG_COMMITTED} complete, {LOG_ABANDONED} given up, {LOG_DEAD} its writer \
+                 died, {LOG_FILL} fill, {LOG_CUT} fill"
+            ),
+        ),
     ] {
         assert!(section(heading).contains(&text), "{heading:?} lacks {text:?}");
     }

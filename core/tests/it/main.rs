@@ -6,6 +6,7 @@ mod format;
 mod kills;
 mod kinds;
 mod leaks;
+mod log;
 mod objects;
 mod options;
 mod pool;

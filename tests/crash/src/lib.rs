@@ -17,6 +17,7 @@ mod barrier;
 mod directory;
 mod harness;
 mod heap;
+mod log;
 mod mutex;
 mod pool;
 mod process;

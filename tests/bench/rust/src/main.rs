@@ -7,6 +7,7 @@ mod copy;
 mod fault;
 mod ipc;
 mod lock;
+mod log;
 mod pages;
 mod processes;
 mod sync;
@@ -74,6 +75,12 @@ fn main() {
     }
     if wanted("ipc") {
         ipc::run();
+    }
+    if wanted("log") {
+        log::append();
+        log::writers();
+        log::reader();
+        log::group_commit();
     }
     if wanted("copy") {
         copy::run();
