@@ -119,18 +119,19 @@ impl Geometry {
         }
         let geometry = Self::check_sections(&header)?;
         const AT: usize = layout::LIVE_HEADER_OFFSET + std::mem::offset_of!(layout::LiveHeader, data_len);
-        let data_len =
-            start.get(AT..).and_then(|rest| rest.first_chunk()).map(|bytes| u64::from_ne_bytes(*bytes));
-        let data_len = data_len.filter(|len| *len <= geometry.data_capacity as u64);
-        let needed = data_len.map_or(geometry.data_offset as u64, |len| geometry.file_len(len));
-        match data_len {
-            _ if file_len < needed => Err((ErrorKind::Truncated, format!("{file_len} bytes of {needed}"))),
-            None | Some(0) => {
-                let text = format!("more user bytes than {}, or none", geometry.data_capacity);
-                Err((ErrorKind::Corrupted, text))
-            }
-            Some(len) => Ok((geometry, len as usize)),
+        // A file that ends before this word is shorter than its sections anyway.
+        let said =
+            start.get(AT..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        let capacity = geometry.data_capacity as u64;
+        let needed = geometry.file_len(if said <= capacity { said } else { 0 });
+        if file_len < needed {
+            return Err((ErrorKind::Truncated, format!("{file_len} bytes of {needed}")));
         }
+        if !(1..=capacity).contains(&said) {
+            let text = format!("it says that it has {said} user bytes, 1 to {capacity} are possible");
+            return Err((ErrorKind::Corrupted, text));
+        }
+        Ok((geometry, said as usize))
     }
 
     /// The checksum proves that nobody hit the header by accident; this proves that it is safe even if it lies.
