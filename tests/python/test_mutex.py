@@ -1,6 +1,7 @@
 """The mutex: threading's protocol, guards with options, owners that are killed."""
 
 import errno
+import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -161,3 +162,34 @@ def test_threads_and_processes_exclude_each_other(region: Region, start: Callabl
         thread.join()
     assert [process.end()[0] for process in processes] == [0, 0]
     assert int.from_bytes(region[0:8], "little") == 5500
+
+
+def test_what_has_a_quick_form_is_an_ordinary_method_all_the_same(region: Region) -> None:
+    mutex, semaphore = region.mutex("mutex"), region.semaphore("semaphore", 1)
+    assert str(inspect.signature(mutex.acquire)) == "(blocking=True, timeout=-1)"
+    assert "Takes the lock." in inspect.getdoc(mutex.acquire)
+    assert str(inspect.signature(semaphore.release)) == "(n=1)"
+    for positional, named in [
+        ((), {}),
+        ((True,), {}),
+        ((), {"blocking": True}),
+        ((True, 0.5), {}),
+        ((True,), {"timeout": 1}),
+    ]:
+        for thing in (mutex, mutex.lock(), region.guard):
+            assert thing.acquire(*positional, **named) is True
+            assert thing.locked()
+            assert not thing.acquire(False)
+            assert thing.release() is None
+    for wrong in (
+        lambda: mutex.acquire(True, 1, 2),
+        lambda: mutex.acquire(wait=True),
+        lambda: mutex.release(1),
+        lambda: mutex.__exit__(None),
+        lambda: shmkit.Mutex.acquire(region),
+        lambda: region.lock(recovers=True),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+    assert not mutex.locked() and not region.guard.locked()
+    assert mutex.lock() is mutex.lock() and mutex.lock(timeout=1) is not mutex.lock()
