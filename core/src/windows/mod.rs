@@ -13,7 +13,8 @@
 //!   free. Reading files happens outside.
 //! - Windows are under the fault guard, slot by slot: once one has lost pages, all that is checked fails.
 //! - When every slot is pinned, copies go through pread(2) and pwrite(2), which see the same bytes: nobody waits for a
-//!   window.
+//!   window. So they do when windows keep giving their place before they were used a few times: mapping them would cost
+//!   more than it saves.
 
 mod options;
 mod place;
@@ -24,7 +25,7 @@ use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::mman::ProtFlags;
@@ -86,6 +87,10 @@ pub struct WindowCache {
     clock: AtomicU64,
     exports: Exports,
     bypasses: AtomicU64,
+    /// Whether mapping does not pay: see `judge` in `place.rs`.
+    thrashes: AtomicBool,
+    /// Misses since then.
+    passed: AtomicU32,
     kernel_ns: AtomicU64,
     /// Counters that change with the slots.
     changes: Mutex<Changes>,
@@ -98,6 +103,8 @@ struct Changes {
     maps: u64,
     advices: u64,
     last_missed: Option<u32>,
+    /// Of the last evictions, how many had hardly been used: a moving average, in parts of 1024.
+    wasted: u32,
 }
 
 /// What a cache did so far.
@@ -110,7 +117,7 @@ pub struct WindowStats {
     pub misses: u64,
     /// Windows that gave their place to another.
     pub evictions: u64,
-    /// Copies that found every window in use, and went past them.
+    /// Copies that went past the windows (pread, pwrite): every window was in use, or mapping did not pay.
     pub bypasses: u64,
     /// mmap(2) calls. Mapping over a window unmaps it: there is no munmap(2) until the cache is dropped.
     pub maps: u64,
@@ -194,6 +201,8 @@ impl WindowCache {
             clock: AtomicU64::new(1),
             exports: Exports::new(!options.writable),
             bypasses: AtomicU64::new(0),
+            thrashes: AtomicBool::new(false),
+            passed: AtomicU32::new(0),
             kernel_ns: AtomicU64::new(0),
             changes: Mutex::new(Changes::default()),
         })
@@ -245,7 +254,7 @@ impl WindowCache {
         let mut at = offset;
         while !rest.is_empty() {
             let (piece, more) = rest.split_at_mut(self.in_window(at, rest.len()));
-            match self.use_window(operation, at)? {
+            match self.use_window(operation, at, false)? {
                 Some(used) => {
                     self.bytes(at, piece.len(), used).read_at(0, piece)?;
                     self.expect_undamaged(operation)?;
@@ -271,7 +280,7 @@ impl WindowCache {
         let mut at = offset;
         while !rest.is_empty() {
             let (piece, more) = rest.split_at(self.in_window(at, rest.len()));
-            match self.use_window(operation, at)? {
+            match self.use_window(operation, at, false)? {
                 Some(used) => {
                     self.bytes(at, piece.len(), used).write_at(0, piece)?;
                     self.expect_undamaged(operation)?;
@@ -309,7 +318,7 @@ impl WindowCache {
         }
         self.expect_undamaged(operation)?;
         self.exports.acquire(writable).map_err(|kind| self.error(kind, operation))?;
-        match self.use_window(operation, offset.min(self.len - 1)) {
+        match self.use_window(operation, offset.min(self.len - 1), true) {
             Ok(Some(used)) => {
                 let slot = &self.slots[used.slot];
                 slot.add_view();

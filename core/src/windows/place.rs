@@ -19,6 +19,14 @@ use crate::sys::file::ObjectFile;
 use crate::sys::fork;
 use crate::view::SharedBytes;
 
+/// How many evictions the judgement remembers, and what it counts in.
+const MEMORY: u32 = 32;
+const ONE: u32 = 1024;
+/// How often a window must have been found to be worth its mapping.
+const WORTH: u64 = 8;
+/// Of so many misses that go past the windows, one is mapped.
+const PROBE: u32 = 16;
+
 impl WindowCache {
     /// How many of `len` bytes at `offset` lie in the same window.
     #[inline]
@@ -27,14 +35,40 @@ impl WindowCache {
         len.min(left as usize)
     }
 
-    /// Pins the window that holds `offset`; `None` when it is not mapped and every slot is in use.
+    /// Pins the window that holds `offset`; `None` when it is not mapped and every slot is in use or, unless `must`, mapping
+    /// it would not pay.
     #[inline]
-    pub(super) fn use_window(&self, operation: &'static str, offset: u64) -> Result<Option<Used<'_>>> {
+    pub(super) fn use_window(
+        &self,
+        operation: &'static str,
+        offset: u64,
+        must: bool,
+    ) -> Result<Option<Used<'_>>> {
         let window = (offset >> self.shift) as u32;
         match self.find(window) {
             Some(used) => Ok(Some(used)),
+            None if !must && self.passes() => Ok(None),
             None => self.map_window(operation, window),
         }
+    }
+
+    /// Whether a miss goes past the windows. One in [`PROBE`] does not, to learn whether that has changed.
+    #[cold]
+    fn passes(&self) -> bool {
+        self.thrashes.load(Ordering::Relaxed)
+            && !self.exports.is_closed()
+            && !self.passed.fetch_add(1, Ordering::Relaxed).is_multiple_of(PROBE)
+            && self.file.is_intact()
+    }
+
+    /// Learns from a window that gave its place: mapping it cost several times what reading past it would have, so it pays
+    /// for itself only when it is found often enough.
+    fn judge(&self, changes: &mut Changes, served: u64) {
+        let wasted = if served < WORTH { ONE / MEMORY } else { 0 };
+        changes.wasted = changes.wasted - changes.wasted / MEMORY + wasted;
+        // Two borders, so that it does not change its mind with each window.
+        let border = if self.thrashes.load(Ordering::Relaxed) { ONE / 4 * 3 } else { ONE / 8 * 7 };
+        self.thrashes.store(changes.wasted >= border, Ordering::Relaxed);
     }
 
     /// Pins a window where it is mapped. Without a lock.
@@ -114,6 +148,7 @@ impl WindowCache {
                 if let Some(held) = held {
                     self.table[held as usize].store(0, Ordering::Relaxed);
                     changes.evictions += 1;
+                    self.judge(changes, slot.served());
                 }
                 return Some(index);
             }
@@ -128,8 +163,11 @@ impl WindowCache {
         copy: impl FnOnce(&ObjectFile) -> SysResult<()>,
     ) -> Result<()> {
         self.bypasses.fetch_add(1, Ordering::Relaxed);
-        copy(&self.file)
-            .map_err(|errno| self.system_error(errno, operation).with_detail(format!("at offset {offset}")))
+        copy(&self.file).or_else(|errno| {
+            // The file may have been cut since.
+            self.check_file(operation)?;
+            Err(self.system_error(errno, operation).with_detail(format!("at offset {offset}")))
+        })
     }
 
     fn timed<T>(&self, call: impl FnOnce() -> T) -> T {

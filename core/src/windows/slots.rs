@@ -28,6 +28,8 @@ pub(super) struct Slot {
     /// The clock when it was last used.
     used: AtomicU64,
     hits: AtomicU64,
+    /// What `hits` was when the window came.
+    hits_before: AtomicU64,
     /// How many of the pins are views.
     views: AtomicU32,
 }
@@ -76,6 +78,11 @@ impl Slot {
         self.hits.load(Ordering::Relaxed)
     }
 
+    /// How often the window was found here since it came.
+    pub fn served(&self) -> u64 {
+        self.hits().wrapping_sub(self.hits_before.load(Ordering::Relaxed))
+    }
+
     /// The window that is here, if any.
     pub fn window(&self) -> Option<u32> {
         (self.word.load(Ordering::Relaxed) >> WINDOW).checked_sub(1).map(|window| window as u32)
@@ -93,6 +100,7 @@ impl Slot {
 
     /// Says that this window is mapped here now, and pins it.
     pub fn install(&self, window: u32) {
+        self.hits_before.store(self.hits(), Ordering::Relaxed);
         // Added, not stored: somebody may be about to take back a pin on what was here before.
         self.word.fetch_add((u64::from(window) + 1) << WINDOW | 1, Ordering::Release);
     }
@@ -127,6 +135,12 @@ mod tests {
         slot.unpin();
         slot.unpin();
         assert!(slot.evict() && slot.window().is_none() && !slot.pin(7));
+        let clock = AtomicU64::new(1);
+        slot.note_hit(&clock);
+        assert_eq!((slot.hits(), slot.served()), (1, 1));
+        slot.install(3);
+        slot.note_hit(&clock);
+        assert_eq!((slot.hits(), slot.served()), (2, 1));
     }
 
     #[test]

@@ -185,6 +185,30 @@ fn a_file_that_is_cut_under_its_windows_is_an_error_and_no_signal() {
     cache.close().unwrap();
 }
 
+/// Reads that jump through far more than the windows hold are not mapped one by one; reads that come back are.
+#[test]
+fn mapping_stops_where_it_does_not_pay_and_starts_again() {
+    let (file, content) = file_of(300 * WINDOW as usize);
+    let cache = options(4).open(file.path()).unwrap();
+    let mut random = 1u64;
+    let mut read = |windows: u64| {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let offset = (random >> 33) % (windows * WINDOW - 64);
+        let mut got = [0; 64];
+        cache.read_at(offset, &mut got).unwrap();
+        assert_eq!(got[..], content[offset as usize..][..64]);
+    };
+    (0..4000).for_each(|_| read(300));
+    let jumping = cache.stats();
+    assert!(jumping.bypasses > 3000 && jumping.maps < 800, "{jumping:?}");
+    let view = cache.view(WINDOW * 7 + 1, 8, false).unwrap();
+    assert_eq!(view.len(), 8, "a view is mapped in any case");
+    drop(view);
+    (0..2000).for_each(|_| read(3));
+    let staying = cache.stats();
+    assert!(staying.hits - jumping.hits > 1800, "{staying:?}");
+}
+
 #[test]
 fn segments_have_windows_too() {
     let segment = Segment::memfd("windows", 5 * WINDOW).unwrap();
