@@ -25,7 +25,7 @@ const ONE: u32 = 1024;
 /// How often a window must have been found to be worth its mapping.
 const WORTH: u64 = 8;
 /// Of so many misses that go past the windows, one is mapped.
-const PROBE: u32 = 16;
+const PROBE: u32 = 32;
 
 impl WindowCache {
     /// How many of `len` bytes at `offset` lie in the same window.
