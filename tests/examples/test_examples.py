@@ -120,6 +120,45 @@ def test_resize(language: str, fresh_name: str, tmp_path: Path) -> None:
     assert not object_path(fresh_name).exists()
 
 
+def start(task: str, language: str, *arguments: str) -> subprocess.Popen[str]:
+    """The example, running."""
+    command = [*languages.example(task, language), *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_frames_are_passed_on_without_a_copy(chosen: list[str], fresh_name: str) -> None:
+    """Each language produces and consumes; who gets whose frames is left to chance."""
+    count = 200
+    parts = {"produce": f"passed on {count} frames\n", "consume": f"took {count} frames, {count} of them whole\n"}
+    running = [
+        (start("pool", language, fresh_name, part, str(count)), said)
+        for part, said in parts.items()
+        for language in chosen
+    ]
+    try:
+        for process, said in running:
+            assert process.communicate(timeout=60) == (said, "")
+    finally:
+        for process, _ in running:
+            process.kill()
+    assert run("pool", chosen[0], fresh_name, "show") == "8 of 8 blocks free, 0 came back from the dead\n"
+    assert run("pool", chosen[0], fresh_name, "remove") == "unlinked\n"
+
+
+def test_blocks_of_a_killed_process_come_back(writer: str, reader: str, fresh_name: str) -> None:
+    hoarder = start("pool", writer, fresh_name, "hoard")
+    assert hoarder.stdout is not None
+    assert hoarder.stdout.readline() == "took 8 blocks\n"
+    assert run("pool", reader, fresh_name, "show") == "0 of 8 blocks free, 0 came back from the dead\n"
+    hoarder.kill()
+    hoarder.communicate()
+    assert run("pool", reader, fresh_name, "show") == "8 of 8 blocks free, 8 came back from the dead\n"
+    assert run("pool", reader, fresh_name, "remove") == "unlinked\n"
+    assert fresh_name in refused("pool", reader, fresh_name, "show")
+    assert "usage" in refused("pool", reader, fresh_name, "many").lower()
+
+
 def test_counter(language: str, fresh_name: str) -> None:
     assert run("counter", language, fresh_name, "10") == "added 10 three times\n"
     assert run("counter", language, fresh_name, "0") == "added 0 three times\n"

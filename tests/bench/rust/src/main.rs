@@ -9,6 +9,7 @@ mod ipc;
 mod lock;
 mod log;
 mod pages;
+mod pool;
 mod processes;
 mod sync;
 mod windows;
@@ -81,6 +82,11 @@ fn main() {
         log::writers();
         log::reader();
         log::group_commit();
+    if wanted("pool") {
+        pool::pool();
+    }
+    if wanted("value") {
+        pool::value();
     }
     if wanted("copy") {
         copy::run();

@@ -43,7 +43,7 @@ fn scratch_region(tag: &str) -> Region {
 }
 
 /// Nanoseconds per operation while two processes do `count` of them each. They start together, when both are there.
-fn two_processes(count: u64, operation: impl Fn(u64)) -> f64 {
+pub fn two_processes(count: u64, operation: impl Fn(u64)) -> f64 {
     let memory = Mapping::anonymous(4096).expect("map memory");
     let view = memory.view_mut().expect("view");
     let ready: &AtomicU64 = view.shared(0).expect("counter");
