@@ -10,6 +10,7 @@ Examples:
   shmkit ls                      the regions of this machine
   shmkit stat jobs               who is attached to 'jobs', and who holds what since when
   shmkit stat jobs --watch 1     the same, once a second
+  shmkit objects jobs            the named objects in it
   shmkit map jobs                which of its pages are in memory
   shmkit gc                      offers to remove what nobody is attached to
   shmkit rm jobs                 removes one region
@@ -35,6 +36,7 @@ pub struct Arguments {
 pub enum Command {
     Ls(List),
     Stat(Show),
+    Objects(Objects),
     Map(Map),
     Gc(Collect),
     Rm(Remove),
@@ -118,6 +120,29 @@ pub struct Map {
     pub rows: Option<usize>,
 }
 
+/// Lists the named objects of a region
+///
+/// One line for each: what it is, the bytes that it takes in the region, how many living processes have it
+/// open, and the numbers it was created with. 'stat' shows what they are doing.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  shmkit objects jobs
+  shmkit objects jobs --json | jq -r '.[] | select(.users == 0) | .name'"
+)]
+pub struct Objects {
+    /// The region's name
+    pub name: String,
+    /// NAME is the path of a region in a file
+    #[arg(long)]
+    pub path: bool,
+    /// An array of objects instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Removes the shared memory regions that no living process is attached to
 ///
 /// Lists them and asks. Those that cannot be opened are left alone: 'rm --force' removes them.
@@ -142,23 +167,26 @@ pub struct Collect {
     pub dry_run: bool,
 }
 
-/// Removes shared memory regions by name
+/// Removes shared memory regions by name, or named objects in them
 ///
 /// Refuses while living processes are attached, and when the region cannot be opened to find that out.
 /// Processes that have a removed region open keep it; its memory goes with the last of them.
+///
+/// REGION:OBJECT is a named object of a region. It is refused while living processes have it open.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
 Examples:
   shmkit rm jobs results
+  shmkit rm jobs:frames          only the object 'frames' in it
   shmkit rm --force jobs"
 )]
 pub struct Remove {
-    /// The regions' names
+    /// The regions' names, or REGION:OBJECT
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// Removes them in any case
+    /// Removes regions in any case
     #[arg(long, short)]
     pub force: bool,
 }

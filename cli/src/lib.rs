@@ -8,6 +8,7 @@ mod human;
 mod list;
 mod log;
 mod map;
+mod objects;
 mod people;
 mod remove;
 mod show;
@@ -84,6 +85,7 @@ fn try_run(args: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) 
         Command::Log(arguments) => log::run(&arguments.command, console),
         Command::Ls(arguments) => list::run(&arguments, console),
         Command::Stat(arguments) => show::run(&arguments, console),
+        Command::Objects(arguments) => objects::run(&arguments, console),
         Command::Map(arguments) => map::run(&arguments, console),
         Command::Gc(arguments) => remove::collect(&arguments, console),
         Command::Rm(arguments) => remove::remove(&arguments, console),

@@ -137,6 +137,17 @@ fn remove_abandoned(region: &Abandoned) -> Result<Look, shmkit::Error> {
 pub fn remove(arguments: &Remove, console: &mut Console<'_>) -> Result<i32> {
     let mut outcome = DONE;
     for name in &arguments.names {
+        // No name has a colon in it.
+        if let Some((region, object)) = name.split_once(':') {
+            match Region::open(region).and_then(|region| region.remove_object(object)) {
+                Ok(()) => writeln!(console.out, "removed {}", printable(name))?,
+                Err(error) => {
+                    console.complain(&error)?;
+                    outcome = FAILED;
+                }
+            }
+            continue;
+        }
         let removed = match living(name) {
             Ok(living) if !living.is_empty() && !arguments.force => Err(format!(
                 "cannot remove region '{name}': attached are {living}; end them, or remove it with --force: they keep \

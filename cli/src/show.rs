@@ -183,7 +183,8 @@ fn state(status: &RegionStatus, object: &ObjectStatus) -> Vec<Cell> {
     lines.extend(waiters(status, object));
     if lines.is_empty() {
         let is_lock = matches!(object.kind.as_str(), "guard" | "mutex" | "rwlock");
-        lines.push(Style::Quiet.cell(if is_lock { "free" } else { "nobody waits" }));
+        let idle = if is_lock { "free" } else { "nobody waits" };
+        lines.push(Style::Quiet.cell(if object.kind == "value" { "nobody writes" } else { idle }));
     }
     lines
 }
@@ -197,6 +198,8 @@ fn value(object: &ObjectStatus) -> Option<String> {
             format!("{arrived} of {value} arrived")
         }
         "event" => if value == 0 { "not set" } else { "set" }.to_owned(),
+        "pool" => format!("{} free", count(value, "block")),
+        "value" => format!("written {}", count(value, "time")),
         kind if kind.contains("semaphore") => format!("{} available", count(value, "permit")),
         _ => format!("value {value}"),
     })
@@ -208,6 +211,7 @@ fn share_text(kind: &str, number: u32) -> String {
         "barrier" => format!("arrived {number} times:"),
         "rwlock" if number == 1 => "read by".to_owned(),
         "rwlock" => format!("read {number} times by"),
+        "pool" => format!("{} with", count(number, "block")),
         _ => format!("{} with", count(number, "permit")),
     }
 }

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::io::Read;
 
-use shmkit::{EventReset, Region, SemaphoreKind, SemaphoreOptions, Wait};
+use shmkit::{EventReset, PoolOptions, Region, SemaphoreKind, SemaphoreOptions, Wait};
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
@@ -51,6 +51,8 @@ fn hold(region: &Region, what: &str, name: &str) -> Outcome {
         "event" => keep(region.event(name, EventReset::Manual)?, |event| event.set())?,
         "condvar" => keep(region.condvar(name)?, |_| Ok(()))?,
         "barrier" => keep(region.barrier(name, 3)?, |barrier| barrier.wait(&forever).map(drop))?,
+        "pool" => keep(region.pool(name, PoolOptions::new(64, 4))?, |pool| pool.take(&forever).map(drop))?,
+        "value" => keep(region.value(name, 1.5f64)?, |_| Ok(()))?,
         "atomic" => keep(region.atomic_i64(name, -7)?, |_| Ok(()))?,
         _ => return Err(format!("no step {what}").into()),
     }

@@ -1,5 +1,7 @@
 """`shmkit gc` and `shmkit rm`."""
 
+import json
+
 from .machine import Machine
 
 
@@ -128,3 +130,37 @@ def test_rm_takes_names_only(machine: Machine) -> None:
     assert done.returncode == 1
     assert "is not a valid name" in done.stderr
     assert (machine.shm / "precious").exists()
+
+
+def test_rm_removes_an_object_that_nobody_uses(machine: Machine) -> None:
+    machine.holder("region", "create=64", "mutex=used")
+    machine.holder("region", "pool=frames", "value=free").end()
+    busy = machine.run("rm", "region:used", "region:free", "region:none", "none:free")
+    assert busy.returncode == 1
+    assert busy.stdout == "removed region:free\n"
+    complaints = busy.stderr.splitlines()
+    assert len(complaints) == 3 and "is still in use" in complaints[0] and "region:none" in complaints[1]
+    assert machine.output("rm", "region:frames") == "removed region:frames\n"
+    assert [line.split()[1] for line in machine.output("objects", "region").splitlines()[1:]] == ["used"]
+
+
+def test_objects_are_listed(machine: Machine) -> None:
+    machine.holder("region", "create=64", "pool=frames", "atomic=number")
+    rows = [line.split() for line in machine.output("objects", "region").splitlines()]
+    assert rows[0] == ["KIND", "NAME", "BYTES", "USERS", "PARAMETERS"]
+    assert rows[1][:2] == ["pool", "frames"] and rows[1][3:5] == ["1", "64,"]
+    assert rows[2][:3] == ["atomic", "i64", "number"] and rows[2][-1] == "-"
+    objects = json.loads(machine.output("objects", "region", "--json"))
+    assert [(object["name"], object["kind"], object["users"]) for object in objects] == [
+        ("frames", "pool", 1),
+        ("number", "atomic i64", 1),
+    ]
+    machine.holder("empty", "create=64").end()
+    assert machine.output("objects", "empty") == "no named objects\n"
+    assert machine.run("objects", "none").returncode == 1
+
+
+def test_stat_shows_who_has_blocks(machine: Machine) -> None:
+    holder = machine.holder("region", "create=64", "pool=frames")
+    shown = machine.output("stat", "region")
+    assert "3 blocks free" in shown and f"1 block with {holder.pid} cli-holder" in shown

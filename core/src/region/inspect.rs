@@ -270,8 +270,9 @@ fn object_status(memory: &Memory, entry: &Entry) -> Result<ObjectStatus> {
         }
         ObjectKind::Value => {
             let record: &ValueRecord = memory.record_at(at)?;
-            let version = record.version.load(Relaxed);
-            ObjectStatus { value: Some(version.into()), ..status.owned(memory, &record.lock) }
+            // A value of one word counts nothing.
+            let writes = (entry.parameters[0] > 8).then(|| record.version.load(Relaxed).into());
+            ObjectStatus { value: writes, ..status.owned(memory, &record.lock) }
         }
         ObjectKind::AtomicU32 | ObjectKind::AtomicU64 | ObjectKind::AtomicI64 => {
             let record: &AtomicRecord = memory.record_at(at)?;

@@ -3,6 +3,8 @@
 //! Sleeps here have no time-out while nobody dies: what passes does not rest on the slices that
 //! heal a killed waiter. Where somebody is dead, a sleep on its word ends at once, as if its slice had run out.
 
+mod pool;
+
 use std::time::Duration;
 
 use loom::cell::UnsafeCell;

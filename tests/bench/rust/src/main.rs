@@ -82,6 +82,7 @@ fn main() {
         log::writers();
         log::reader();
         log::group_commit();
+    }
     if wanted("pool") {
         pool::pool();
     }
