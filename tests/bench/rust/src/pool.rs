@@ -87,10 +87,10 @@ pub fn value() {
             region.write_at(0, &black_box([0; 64])).expect("write");
         }
     };
-    let load = |count| (0..count).for_each(|_| drop(black_box(wide.load().expect("load"))));
+    let load = |count| (0..count).for_each(|_| _ = black_box(wide.load().expect("load")));
     compare("value.load_64_bytes.rust.vs_mutex_and_copy", COUNT, load, copy_under_mutex);
     let store = |count| (0..count).for_each(|_| wide.store(black_box::<Wide>([1; 8])).expect("store"));
     compare("value.store_64_bytes.rust.vs_mutex_and_copy", COUNT, store, write_under_mutex);
-    let load = |count| (0..count).for_each(|_| drop(black_box(word.load().expect("load"))));
+    let load = |count| (0..count).for_each(|_| _ = black_box(word.load().expect("load")));
     compare("value.load_8_bytes.rust.vs_mutex_and_copy", COUNT, load, copy_under_mutex);
 }

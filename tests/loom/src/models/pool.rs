@@ -77,7 +77,7 @@ fn of_two_who_adopt_one_does_and_sees_what_the_publisher_wrote() {
     loom::model(|| {
         let (pool, guarded) = (Blocks::new(1), Guarded::new());
         let handle = pool.words().try_take(me(0), 0).unwrap();
-        let adopt = |index, pool: Arc<Blocks>, guarded: Arc<Guarded>| {
+        let adopt = move |index, pool: Arc<Blocks>, guarded: Arc<Guarded>| {
             let adopted = pool.words().adopt(handle, me(index));
             if adopted.is_ok() {
                 guarded.increment();
