@@ -228,6 +228,39 @@ def wait_until_it_counts(name: str, language: str) -> None:
         time.sleep(0.01)
 
 
+def test_log(language: str, chosen: list[str], tmp_path: Path) -> None:
+    """Writers of all languages at once, one that is killed at its record, and one that follows."""
+    directory = str(tmp_path / "log")
+    victim = subprocess.Popen(
+        [*languages.example("log", language), "claim", directory], stdout=subprocess.PIPE, text=True
+    )
+    assert victim.stdout is not None and victim.stdout.readline() == "claimed\n"
+    follow = [*languages.example("log", language), "follow", directory, str(len(chosen)), "500"]
+    follower = subprocess.Popen(follow, stdout=subprocess.PIPE, text=True)
+    writers = [
+        subprocess.Popen(
+            [*languages.example("log", other), "write", directory, str(number), "500"], stdout=subprocess.PIPE
+        )
+        for number, other in enumerate(chosen, 1)
+    ]
+    for number, writer in enumerate(writers, 1):
+        assert writer.communicate(timeout=60)[0].decode() == f"writer {number} appended 500 records\n"
+    assert follower.poll() is None, "it waits behind the record that is being written"
+    victim.kill()
+    victim.communicate()
+    told = follower.communicate(timeout=60)[0]
+    assert told == f"read {500 * len(chosen)} records, each once and in order; skipped 1\n"
+
+
+def test_log_policies(language: str, tmp_path: Path) -> None:
+    lines = run("log", language, "time", str(tmp_path / "log")).splitlines()
+    found = [re.fullmatch(r"(\w+): (\d+) ns a record, (\d+) flushes", line) for line in lines]
+    flushes = {match[1]: int(match[3]) for match in found if match}
+    assert list(flushes) == ["none", "interval", "bytes", "group", "every"]
+    assert flushes["none"] == 0 and flushes["interval"] > 0 and flushes["bytes"] > 0
+    assert flushes["group"] == flushes["every"] == 200, "one who waits alone shares with nobody"
+
+
 def test_shared_private(language: str, tmp_path: Path) -> None:
     assert run("shared_private", language, str(tmp_path / "data.bin")).splitlines() == [
         "after a private write: shared first, private secret, reader first",
