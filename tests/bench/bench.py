@@ -26,7 +26,9 @@ PROGRAMS = [
 def main(groups):
     results = []
     print(f"{'name':<56} {'ours ns':>12} {'peer ns':>12} {'ratio':>7}")
-    for program in PROGRAMS:
+    spdlog = BUILT / "cpp-spdlog"
+    optional = [[spdlog]] if spdlog.exists() and (not groups or "log" in groups) else []
+    for program in PROGRAMS + optional:
         with subprocess.Popen([*map(str, program), *groups], stdout=subprocess.PIPE, text=True) as process:
             for line in process.stdout:
                 row = json.loads(line)

@@ -18,8 +18,6 @@
 // Rounds, and into how many of them the operations of one case are divided: see ../rust/src/main.rs.
 enum { ROUNDS = 101, PARTS = 10 };
 
-typedef void (*work_t)(void *state, long count);
-
 double now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -37,7 +35,7 @@ static double time_of(work_t work, void *state, long count) {
     return (now_ns() - start) / (double)count;
 }
 
-static void compare(const char *name, long count, work_t ours, void *our_state, work_t peer, void *peer_state) {
+void compare(const char *name, long count, work_t ours, void *our_state, work_t peer, void *peer_state) {
     double our_times[ROUNDS], peer_times[ROUNDS];
     count = count > PARTS ? count / PARTS : 1;
     ours(our_state, count);
@@ -487,6 +485,7 @@ int main(int argc, char **argv) {
     if (wanted(argc, argv, "rwlock")) run_rwlock();
     if (wanted(argc, argv, "semaphore")) run_semaphore();
     if (wanted(argc, argv, "ipc")) run_ipc();
+    if (wanted(argc, argv, "log")) run_log();
     if (wanted(argc, argv, "event")) run_trip("event.round_trip.c.vs_pipe", event_here, event_there);
     if (wanted(argc, argv, "condvar")) run_trip("condvar.round_trip.c.vs_pipe", condvar_here, condvar_there);
     if (wanted(argc, argv, "copy")) run_copy();

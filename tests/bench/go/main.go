@@ -119,6 +119,7 @@ func main() {
 		{"flush", []func(){runFlush}},
 		{"pages", []func(){runPages}},
 		{"ipc", []func(){runIPC}},
+		{"log", []func(){runLog}},
 	} {
 		if wanted(group.name) {
 			for _, run := range group.run {

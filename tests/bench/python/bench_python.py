@@ -18,6 +18,7 @@ import time
 import timeit
 
 import bench_ipc
+import bench_log
 
 import shmkit
 
@@ -294,6 +295,7 @@ GROUPS = {
     "flush": run_flush,
     "pages": run_pages,
     "ipc": bench_ipc.run,
+    "log": lambda: bench_log.run(compare),
 }
 
 if __name__ == "__main__":
