@@ -186,8 +186,8 @@ func (l *Log) Append(kind uint32, data []byte) (uint64, error) {
 // [Log.WaitDurable], [Log.OnDurable], [Log.Durable]. Errors: those of [Log.Append].
 func (l *Log) AppendDeferred(kind uint32, data []byte) (Ticket, error) {
 	raceRelease(l.gate)
-	if position, ok := l.appendHere(kind, data); ok {
-		return Ticket{position, l.nextFlush()}, nil
+	if ticket, ok := l.appendHere(kind, data); ok {
+		return ticket, nil
 	}
 	return l.appendSlowly(kind, data)
 }

@@ -46,6 +46,7 @@ type logSegment struct {
 	length  uint64
 	records unsafe.Pointer
 	firstNs *uint64
+	damage  damageWord
 	// Pages before it were faulted in.
 	touched atomic.Uint64
 	// Appends under way, which hold it.
@@ -95,29 +96,32 @@ func logSpan(length uint64) uint64 {
 }
 
 // appendHere appends a record without a call into C, if nothing unusual is in the way. Nothing was done when it reports false.
-func (l *Log) appendHere(kind uint32, data []byte) (uint64, bool) {
+func (l *Log) appendHere(kind uint32, data []byte) (Ticket, bool) {
 	w := &l.words
 	if w.me == nil || l.closed.Load() || len(data) > w.maxRecordLen {
-		return 0, false
+		return Ticket{}, false
 	}
 	if atomic.LoadUint32(w.failures) != l.knownFailures.Load() {
-		return 0, false
+		return Ticket{}, false
 	}
 	segment := l.hold()
 	if segment == nil {
-		return 0, false
+		return Ticket{}, false
 	}
 	defer segment.release()
+	if isDamaged(segment.damage) {
+		return Ticket{}, false
+	}
 	collectHere()
 	me := uint64(atomic.LoadUint32(w.me))
 	claim := (me|C.SHMKIT_LOG_CLAIMED)<<C.SHMKIT_LOG_STATE_SHIFT | uint64(len(data))
 	if me == 0 {
-		return 0, false
+		return Ticket{}, false
 	}
 	now := time.Now().UnixNano()
 	word, offset := l.claim(segment, claim, uint64(len(data)), now)
 	if word == nil {
-		return 0, false
+		return Ticket{}, false
 	}
 	position := segment.base + offset
 	record := unsafe.Add(segment.records, offset)
@@ -126,12 +130,17 @@ func (l *Log) appendHere(kind uint32, data []byte) (uint64, bool) {
 	checksum := crc32.Update(logChecksum(uint32(len(data)), kind, uint64(now), position), castagnoli, payload)
 	*(*uint64)(unsafe.Add(record, 8)) = uint64(checksum) | uint64(kind)<<32
 	*(*uint64)(unsafe.Add(record, 16)) = uint64(now)
+	if isDamaged(segment.damage) {
+		return Ticket{}, false // C finds out what is wrong, and says so
+	}
 	committed := uint64(C.SHMKIT_LOG_COMMITTED)<<C.SHMKIT_LOG_STATE_SHIFT | uint64(len(data))
 	// Nobody but us settles a claim while this process lives and is attached, and the handle keeps it attached.
 	atomic.CompareAndSwapUint64(word, claim, committed)
+	// Drawn before the policy may cause a flush: that one is to carry it.
+	ticket := Ticket{position, atomic.LoadUint64(w.started) + 1}
 	l.afterCommit()
 	runtime.KeepAlive(l)
-	return position, true
+	return ticket, true
 }
 
 // claim takes room for a record in a segment. It returns nil if there is none, or something that C has to look at.
@@ -196,13 +205,6 @@ func (l *Log) afterCommit() {
 	}
 }
 
-// nextFlush returns the number of the flush that will carry what is committed now.
-func (l *Log) nextFlush() uint64 {
-	next := atomic.LoadUint64(l.words.started) + 1
-	runtime.KeepAlive(l)
-	return next
-}
-
 // appendSlowly appends a record through C, and goes to the segment that it went to.
 func (l *Log) appendSlowly(kind uint32, data []byte) (Ticket, error) {
 	details := newDetails()
@@ -240,7 +242,7 @@ func (l *Log) follow(position uint64) {
 	}
 	segment := &logSegment{
 		handle: handle, base: uint64(view.base), length: uint64(view.len),
-		records: view.records, firstNs: (*uint64)(view.first_ns),
+		records: view.records, firstNs: (*uint64)(view.first_ns), damage: damageWord(unsafe.Pointer(view.damage)),
 	}
 	if before := l.current.Swap(segment); before != nil {
 		before.retire()

@@ -988,6 +988,8 @@ typedef struct {
     void *records;
     // The time stamp of its first record, 0 for none yet: who claims that record stores it.
     uint64_t *first_ns;
+    // Not 0 once the file was cut and what is missing was touched: look at it before a commit. NULL without the fault guard.
+    const uint32_t *damage;
 } shmkit_log_segment_view_t;
 
 // Called when a record is on the disk (`status` is SHMKIT_OK and `error` NULL), or will not be; `error` is valid during

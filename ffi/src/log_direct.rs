@@ -67,9 +67,11 @@ pub struct LogSegmentView {
     pub records: *mut c_void,
     /// The time stamp of its first record, 0 for none yet: who claims that record stores it.
     pub first_ns: *mut u64,
+    /// Not 0 once the file was cut and what is missing was touched: look at it before a commit. NULL without the fault guard.
+    pub damage: *const u32,
 }
 
-const _: () = assert!(size_of::<LogSegmentView>() == 40);
+const _: () = assert!(size_of::<LogSegmentView>() == 48);
 
 const VIEW: &str = "view log";
 
@@ -144,6 +146,7 @@ pub unsafe extern "C" fn shmkit_log_segment_current(
                 len: segment.capacity() as u64,
                 records: segment.records().cast(),
                 first_ns,
+                damage: segment.damage_word().map_or(std::ptr::null(), |word| word.as_ptr().cast_const()),
             });
             out.write(Box::into_raw(Box::new(LogSegmentHandle(segment))));
             Ok(())

@@ -53,7 +53,7 @@ impl Bytes for shmkit::LogRecord {
     // The record keeps its bytes, and a view keeps the record.
     fn unpin(&self, _: bool) {}
     fn damage_word(&self) -> Option<&'static shmkit::AtomicU32> {
-        None
+        self.damage_word()
     }
 }
 

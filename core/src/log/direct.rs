@@ -72,6 +72,11 @@ impl LogSegment {
         self.0.live().map(|live| &live.first_ns)
     }
 
+    /// A word that is not 0 once the file was cut and what is missing was touched; `None` without the fault guard.
+    pub fn damage_word(&self) -> Option<&'static AtomicU32> {
+        self.0.damage_word()
+    }
+
     /// Faults pages in, those of these record bytes and some behind them. Returns up to where that is done.
     pub fn touch(&self, offset: usize, end: usize) -> usize {
         self.0.touch(offset, end.min(self.0.capacity));

@@ -87,6 +87,11 @@ impl LogRecord {
         }
     }
 
+    /// A word that is not 0 once the file was cut and what is missing was touched; `None` without the fault guard.
+    pub fn damage_word(&self) -> Option<&'static crate::AtomicU32> {
+        self.segment.damage_word()
+    }
+
     /// A copy of the payload.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut copy = vec![0; self.len];

@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::sys::mman::{MsFlags, ProtFlags};
 
 use super::control::Control;
-use crate::atomic::AtomicU64;
+use crate::atomic::{AtomicU32, AtomicU64};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     self, KIND_LOG_SEGMENT, LOG_RECORD_HEADER_SIZE, LOG_SEGMENT_HEADER_SIZE, LogSegmentHeader, LogSegmentLive,
@@ -247,6 +247,11 @@ impl SegmentMap {
             None => Ok(()),
             Some(damage) => Err(damage_error(damage, operation, &path(control, self.base).to_string_lossy())),
         }
+    }
+
+    /// Not 0 once the file was cut and what is missing was touched; `None` without the guard.
+    pub fn damage_word(&self) -> Option<&'static AtomicU32> {
+        self.map.guarded().map(|guard| guard.word())
     }
 
     /// Position behind the last record byte.
