@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import numpy as np
+import posix_ipc
 import pytest
 
 import shmkit
@@ -66,6 +67,22 @@ def test_other_libraries_see_the_same_bytes() -> None:
     reader = np.frombuffer(segment.map(), dtype=np.uint32)
     with pytest.raises(ValueError, match="read-only"):
         reader[5] = 1
+
+
+def test_a_named_segment_is_that_of_posix_ipc(fresh_name: str) -> None:
+    with Segment.create(fresh_name, 5000) as segment, segment.map(protection="read_write") as mine:
+        theirs = posix_ipc.SharedMemory(f"/shmkit.{fresh_name}")
+        assert theirs.size == 5000
+        with mmap.mmap(theirs.fd, 5000) as bytes_:
+            theirs.close_fd()
+            bytes_[4998:5000] = b"Hi"
+            assert mine[4998:5000] == b"Hi"
+    posix_ipc.unlink_shared_memory(f"/shmkit.{fresh_name}")
+    theirs = posix_ipc.SharedMemory(f"/shmkit.{fresh_name}", posix_ipc.O_CREX, size=100)
+    theirs.close_fd()
+    with Segment.open(fresh_name) as segment:
+        assert segment.nbytes == 100
+    Segment.unlink(fresh_name)
 
 
 def test_seals_hold() -> None:
