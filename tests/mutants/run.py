@@ -86,6 +86,8 @@ def command(suite: str, file: str) -> list[str]:
             return [*test, "shmkit", "--lib"]
         case "it":
             return [*test, "shmkit", "--test", "it", "--", "objects::", "processes::"]
+        case "log":
+            return [*test, "shmkit", "--test", "it", "--", "log::"]
         case "storm":
             return [*test, "shmkit", "--test", "it", "--", "storm::"]
         case "crash":

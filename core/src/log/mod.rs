@@ -50,7 +50,7 @@ use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::error::{ErrorKind, Result};
 use crate::exports::Exports;
 use crate::protocol::wait::Wait;
-use crate::sys::clock;
+use crate::sys::stamp;
 
 /// An append whose record may not be on the disk yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ struct Inner {
 impl Inner {
     #[inline]
     fn now_ns(&self) -> u64 {
-        clock::realtime_ns()
+        stamp::now_ns()
     }
 
     /// The segment that holds a position; `None` when there is none.

@@ -122,6 +122,19 @@ mod tests {
     }
 
     #[test]
+    fn a_checksum_belongs_to_one_record_in_one_place() {
+        let one = checksum_start(10, 2, 3, 4000);
+        let others = [
+            checksum_start(11, 2, 3, 4000),
+            checksum_start(10, 3, 3, 4000),
+            checksum_start(10, 2, 4, 4000),
+            checksum_start(10, 2, 3, 4008),
+            checksum_start(10, 2, 3, 4000 + (1 << 40)),
+        ];
+        assert!(!others.contains(&one));
+    }
+
+    #[test]
     fn words_that_nobody_wrote_are_refused() {
         for word in [
             committed(1),           // longer than the room

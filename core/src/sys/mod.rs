@@ -16,6 +16,7 @@ pub mod pages;
 pub mod process;
 mod signal;
 pub mod socket;
+pub mod stamp;
 pub mod sysv;
 
 /// The outcome of a system call: a value or an errno.

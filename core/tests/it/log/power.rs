@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use shmkit::layout::{LOG_CONTROL_OFFSET, LogControl};
 use shmkit::{ErrorKind, Log, LogOptions, ReadFrom, Reservation};
 
 use super::Random;
@@ -192,6 +193,25 @@ fn a_torn_tail_is_reported() {
     assert_eq!(found, [0, position]);
     let verified = log.verify(|_| ()).unwrap();
     assert_eq!((verified.cuts, verified.cut_bytes, verified.corruptions), (1, 2024, 0));
+}
+
+#[test]
+fn a_wrong_flushed_position_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = LogOptions::new().segment_len(4096).create(directory.path().join("log")).unwrap();
+    let positions: Vec<u64> = (0..20).map(|number| log.append(number, &[1; 500]).unwrap()).collect();
+    let whole = image(log.directory());
+    let wrong = [0, 8, positions[3], positions[3] + 8, 4096, log.end(), log.end() + 8, 1 << 40, u64::MAX];
+    for (number, flushed_to) in wrong.into_iter().enumerate() {
+        let mut changed = whole.clone();
+        let control = changed.get_mut("control").unwrap();
+        let at = control.len() - PAGE + LOG_CONTROL_OFFSET + std::mem::offset_of!(LogControl, flushed_to);
+        control[at..at + 8].copy_from_slice(&flushed_to.to_ne_bytes());
+        let copy = directory.path().join(format!("copy{number}"));
+        cut(&[changed], &mut Random(1), &copy);
+        let found: Vec<u64> = read_all(&Log::open(&copy).unwrap()).into_keys().collect();
+        assert_eq!(found, positions, "{flushed_to}");
+    }
 }
 
 #[test]
