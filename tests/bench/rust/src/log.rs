@@ -37,7 +37,7 @@ impl Drop for Scratch {
 }
 
 fn options() -> LogOptions {
-    LogOptions::new().segment_len(16 << 20).retain_count(4)
+    LogOptions::new().retain_count(4)
 }
 
 /// One writer of each kind; the file begins anew each round, so that it is as long as what the log keeps.
@@ -153,8 +153,34 @@ pub fn reader() {
     report("log.read_100.rust.vs_append", column(|round| round.0), column(|round| round.1));
 }
 
-/// Eight processes whose every record is on the disk when the call returns, beside the same with write(2) and
-/// fdatasync(2) for each record.
+/// How long single appends take: of so many, the slowest but a part.
+pub fn latency() {
+    const PARTS: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)];
+    let scratch = Scratch::new("latency");
+    let log = options().create(scratch.path().join("log")).expect("create log");
+    let mut file = std::fs::File::create(scratch.path().join("plain")).expect("create file");
+    let times = |operation: &mut dyn FnMut()| {
+        let mut times: Vec<f64> = (0..COUNT)
+            .map(|_| {
+                let start = Instant::now();
+                operation();
+                start.elapsed().as_nanos() as f64
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        PARTS.map(|(_, part)| times[(part * times.len() as f64) as usize])
+    };
+    let ours = times(&mut || {
+        log.append(0, &RECORD).expect("append");
+    });
+    let peer = times(&mut || file.write_all(&RECORD).expect("write"));
+    for (index, (name, _)) in PARTS.into_iter().enumerate() {
+        report(&format!("log.append_{name}.rust.vs_write"), ours[index], peer[index]);
+    }
+}
+
+/// Eight processes whose every record is on the disk when the call returns, beside one process that makes sure of each
+/// record with fdatasync(2), and beside eight of these, whose calls the kernel's journal brings together too.
 pub fn group_commit() {
     let scratch = Scratch::new("group");
     let path = scratch.path().join("log");
@@ -163,7 +189,7 @@ pub fn group_commit() {
     let ours = |count: u64| {
         let log = Log::open(&path).expect("open log");
         (0..count).for_each(|_| {
-            let _ = log.append(0, &RECORD).expect("append");
+            log.append(0, &RECORD).expect("append");
         });
     };
     let peer = |count: u64| {
@@ -174,7 +200,9 @@ pub fn group_commit() {
             assert_eq!(unsafe { libc::fdatasync(file.as_raw_fd()) }, 0);
         }
     };
-    let rounds: Vec<_> = (0..5).map(|_| (processes(8, 800, ours), processes(8, 800, peer))).collect();
-    let column = |pick: fn(&(f64, f64)) -> f64| median(rounds.iter().map(pick));
-    report("log.group_commit_8.rust.vs_fdatasync", column(|round| round.0), column(|round| round.1));
+    let round = |_| (processes(8, 400, ours), processes(1, 100, peer), processes(8, 400, peer));
+    let rounds: Vec<_> = (0..5).map(round).collect();
+    let grouped = median(rounds.iter().map(|round| round.0));
+    report("log.group_commit_8.rust.vs_fdatasync", grouped, median(rounds.iter().map(|round| round.1)));
+    report("log.group_commit_8.rust.vs_fdatasync_8", grouped, median(rounds.iter().map(|round| round.2)));
 }

@@ -81,6 +81,7 @@ fn main() {
         log::append();
         log::writers();
         log::reader();
+        log::latency();
         log::group_commit();
     }
     if wanted("pool") {
