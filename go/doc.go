@@ -24,6 +24,8 @@
 //     removes one. A handle stays usable when that of the region is closed.
 //   - [List] returns the names of all regions, and [Region.Status] what goes on in one: who is attached, who holds and
 //     waits for what since when.
+//   - A [Segment] is what is mapped: a shared memory object, a file, or a memfd, which can be sealed and sent to another
+//     process. A [SysvSegment] and a [SysvSemaphore] are the kernel's older ones. [CodeMemory] holds machine code.
 //   - A [Mapping] is one mapped range of a file or of anonymous memory: [Map], [MapAnonymous]. [Mapping.Residency] tells what the kernel
 //     knows of its pages, [Mapping.Advise] tells the kernel what they will be used for.
 //   - A [Log] is records that many processes append at once, in a directory: [CreateLog], [OpenLog], [OpenOrCreateLog]. A

@@ -8,7 +8,10 @@
 //! The same words in all languages:
 //!
 //! - **Mapping** ([`Mapping`]): one mapped range of a file or of anonymous memory.
-//! - **Segment** ([`Segment`]): the named thing that is mapped: a POSIX shared memory object, a file, a memfd.
+//! - **Segment** ([`Segment`]): the named thing that is mapped: a POSIX shared memory object, a file, a memfd. It
+//!   can be sealed ([`Seals`]), and sent to another process ([`Segment::send`]).
+//! - **System V** ([`SysvSegment`], [`SysvSemaphore`]): the kernel's older shared memory and semaphores, by key.
+//! - **Code** ([`CodeMemory`]): machine code that is written, sealed, and then called.
 //! - **Region** ([`Region`]): a segment with a header, *attachments*, a *guard*, `len` user bytes and an arena.
 //! - **Attachment**: one process's live membership of a region. The kernel knows when it ends.
 //! - **Guard** ([`Region::lock`]): the region's lock. Its owner is a process; an owner's death is reported to the next.
