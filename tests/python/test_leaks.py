@@ -29,6 +29,18 @@ def resources() -> tuple[int, int]:
     return len(os.listdir("/proc/self/fd")), len(ours)
 
 
+def log_used(name: str, path: Path) -> None:
+    directory = path.with_name("leak-file-log")
+    with shmkit.Log.open_or_create(directory, segment_len=4096, retain_count=2) as log:
+        for _ in range(5):
+            log.append(bytes(900))
+        with log.reserve(3) as record:
+            memoryview(record)[:] = b"abc"
+        view = log.reader().read()
+        assert view is not None
+        memoryview(view)[0]
+
+
 def region_closed(name: str, path: Path) -> None:
     Region.open(name).close()
 
@@ -122,6 +134,7 @@ def aio_waited(name: str, path: Path) -> None:
         objects_forgotten,
         objects_refused,
         aio_waited,
+        log_used,
     ],
 )
 def test_nothing_is_left(region: Region, tmp_path: Path, turn: Callable[[str, Path], None]) -> None:

@@ -1,6 +1,7 @@
 """A program that mypy must accept in strict mode, and whose types must come out as said."""
 
 import ctypes
+import logging
 from pathlib import Path
 from typing import assert_type
 
@@ -8,7 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 import shmkit
-from shmkit import Advice, Condvar, Guard, Mapping, Mutex, Protection, Region, Semaphore, Sharing
+from shmkit import (
+    Advice,
+    Condvar,
+    Durability,
+    Guard,
+    Log,
+    LogRecord,
+    Mapping,
+    Mutex,
+    Protection,
+    Region,
+    Semaphore,
+    Sharing,
+    Ticket,
+)
 
 
 def use_region(name: str) -> bytes:
@@ -42,6 +57,34 @@ def use_mapping(path: Path) -> int:
     except shmkit.NotFoundError as error:
         assert_type(error.kind, str)
         return error.errno or 0
+
+
+def use_log(path: Path) -> list[int]:
+    with Log.open_or_create(path, durability=Durability.INTERVAL, interval=0.5) as log:
+        assert_type(log.append(b"x"), int)
+        assert_type(log.append_deferred(bytearray(3), kind=2), Ticket)
+        with log.reserve(8) as record:
+            record[:4] = b"1234"
+            assert_type(record[0], int)
+        log.on_durable(log.ticket(), lambda error: print(error))
+        for found in log.reader("start", follow=True, timeout=0.1):
+            assert_type(found, LogRecord)
+            assert_type(found.data, memoryview)
+        assert_type(log.status()["dead"], int)
+        return log.append_batch([b"a", memoryview(b"b")])
+
+
+async def await_log(log: Log) -> None:
+    await log.durable(log.append_deferred(b"x"))
+    async for record in log.reader(log.start, follow=True):
+        assert_type(record, LogRecord)
+
+
+def log_by_the_standard_library(log: Log) -> logging.Logger:
+    logger = logging.Logger("typed")
+    logger.addHandler(shmkit.LogHandler(log, logging.INFO))
+    assert_type(shmkit.TextLoggerFactory(log)(), shmkit.TextLogger)
+    return logger
 
 
 def use_objects(region: Region) -> int:
