@@ -32,6 +32,9 @@ const SINGLES: usize = 64;
 /// How often a thread that finds a slot busy looks again before it asks whether the holder still is.
 const PATIENCE: u32 = 200;
 
+/// How often a page that is in the file and cannot be touched is looked at before that is believed.
+const LOOKS: usize = 8;
+
 /// What happened to a guarded range, as bits.
 const CUT: u32 = 1 << 0;
 const FULL: u32 = 1 << 1;
@@ -345,21 +348,26 @@ impl Slot {
         let (start, end) = (self.start.load(Relaxed), self.end.load(Relaxed));
         let writable = self.protection.load(Relaxed) & libc::PROT_WRITE != 0 && self.shared.load(Relaxed);
         let is_there = || can_load(page) && (!writable || can_store(page));
-        // Another thread has mended it, or the file has grown again.
-        if is_there() {
-            return true;
+        for _ in 0..LOOKS {
+            // Another thread has mended it, or the file has grown again.
+            if is_there() {
+                return true;
+            }
+            let Some(size) = self.file_size() else {
+                return self.replace_one(page, CUT);
+            };
+            let file_pages =
+                size.next_multiple_of(page_size() as u64).saturating_sub(self.offset.load(Relaxed));
+            let cut = start.saturating_add(usize::try_from(file_pages).unwrap_or(usize::MAX)).min(end);
+            if page >= cut {
+                self.tell_damage(CUT);
+                return self.replace(cut, self.replaced_from.load(Relaxed));
+            }
+            // Inside the file as it is now; while others cut it and make it longer, that proves nothing.
+            // SAFETY: a system call without arguments.
+            unsafe { libc::sched_yield() };
         }
-        let Some(size) = self.file_size() else {
-            return self.replace_one(page, CUT);
-        };
-        let file_pages = size.next_multiple_of(page_size() as u64).saturating_sub(self.offset.load(Relaxed));
-        let cut = start.saturating_add(usize::try_from(file_pages).unwrap_or(usize::MAX)).min(end);
-        if page >= cut {
-            self.tell_damage(CUT);
-            return self.replace(cut, self.replaced_from.load(Relaxed));
-        }
-        // Inside the file as it is now; it may have been shorter when we looked first.
-        is_there() || self.replace_one(page, if self.is_full() { FULL } else { FAILED })
+        self.replace_one(page, if self.is_full() { FULL } else { FAILED })
     }
 
     fn tell_damage(&self, cause: u32) {
