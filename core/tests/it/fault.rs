@@ -447,7 +447,7 @@ fn a_region_that_is_cut_fails_and_hangs_nobody() {
             let waits = [
                 scope.spawn(|| mutex.acquire(&Wait::timeout(PATIENCE)).map(drop)),
                 scope.spawn(|| region.acquire(&Wait::timeout(PATIENCE)).map(drop)),
-                scope.spawn(|| event.wait_timeout(PATIENCE)),
+                scope.spawn(|| event.wait(&Wait::FOREVER)),
                 scope.spawn(|| semaphore.acquire_timeout(PATIENCE).map(drop)),
             ];
             while region.status().unwrap().attachments[0].waits_for.is_none() {
