@@ -16,6 +16,7 @@
 //! - **Attachment**: one process's live membership of a region. The kernel knows when it ends.
 //! - **Guard** ([`Region::lock`]): the region's lock. Its owner is a process; an owner's death is reported to the next.
 //! - **Heap** ([`Heap`]): blocks of any size in a region, known by their offsets.
+//! - **Log** ([`Log`]): records that many processes append to a directory of files at once.
 //! - **View** ([`View`]): bytes that stay where they are while it lives.
 //! - **Window cache** ([`WindowCache`]): a file larger than one wants mapped, through windows that are used again.
 //!

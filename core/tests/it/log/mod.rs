@@ -3,6 +3,7 @@
 mod hostile;
 mod kills;
 mod power;
+mod trouble;
 
 /// Numbers that look random and are the same each time (xorshift).
 pub struct Random(pub u64);

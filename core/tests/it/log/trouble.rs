@@ -1,0 +1,65 @@
+//! A writer that cannot get a new segment is told why, appends what fits, and harms nobody.
+
+use shmkit::{ErrorKind, Log, LogOptions, ReadFrom};
+
+use crate::common::{Helper, role, say};
+
+/// Fills the segment, and says with which kind of error that ended.
+fn fill(log: &Log) -> ErrorKind {
+    for _ in 0..100 {
+        if let Err(error) = log.append(1, &[1; 900]) {
+            log.append(1, b"fits").expect("there is room for it");
+            return error.kind();
+        }
+    }
+    panic!("it got segments all the time");
+}
+
+/// Another process gets into trouble; this one goes on.
+fn expect(test: impl Fn(), trouble: fn(), kind: ErrorKind) {
+    if let Some(arguments) = role() {
+        let log = Log::open(&arguments[0]).unwrap();
+        log.append(1, b"before").unwrap();
+        trouble();
+        say(fill(&log).name());
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let log = LogOptions::new().segment_len(4096).create(&path).unwrap();
+    let mut helper = Helper::start(test, &[path.to_str().unwrap()]);
+    helper.expect(kind.name());
+    helper.finish();
+    let last = log.append(2, &[2; 900]).unwrap();
+    assert!(last >= 4096, "it got its segment");
+    let records: Vec<_> = log.reader(ReadFrom::Start).unwrap().map(Result::unwrap).collect();
+    assert_eq!(records.len(), 7);
+    assert_eq!(log.verify(|_| ()).unwrap().claimed, 0);
+}
+
+#[test]
+fn a_full_disk() {
+    /// A limit that no file of a segment's size keeps to; the kernel's answer is the same as when the disk is full.
+    fn trouble() {
+        let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
+        // SAFETY: asks the kernel for a limit, and not to be killed for reaching it.
+        unsafe {
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit), 0);
+        }
+    }
+    expect(a_full_disk, trouble, ErrorKind::NoSpace);
+}
+
+#[test]
+fn a_permission_that_was_lost() {
+    /// Somebody who may not write the directory. Only root can become that; others have no leave to lose.
+    fn trouble() {
+        // SAFETY: asks the kernel for another user.
+        assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
+    }
+    // SAFETY: asks who we are.
+    if unsafe { libc::geteuid() } == 0 {
+        expect(a_permission_that_was_lost, trouble, ErrorKind::PermissionDenied);
+    }
+}
