@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"runtime"
 	"sync/atomic"
-	"time"
 	"unsafe"
 )
 
@@ -118,7 +117,7 @@ func (l *Log) appendHere(kind uint32, data []byte) (Ticket, bool) {
 	if me == 0 {
 		return Ticket{}, false
 	}
-	now := time.Now().UnixNano()
+	now := stampNs()
 	word, offset := l.claim(segment, claim, uint64(len(data)), now)
 	if word == nil {
 		return Ticket{}, false
