@@ -17,12 +17,13 @@ from urllib.parse import quote, unquote
 from runner_log import LogCommands
 
 import shmkit
-from shmkit import Atomic, Barrier, Condvar, Event, Guard, Mapping, Mutex, Region, RwLock, Segment, Semaphore
+from runner_heap import HeapCommands
+from shmkit import Atomic, Barrier, Condvar, Event, Guard, Heap, Mapping, Mutex, Region, RwLock, Segment, Semaphore
 
 NUMBER = struct.Struct("=Q")
 PATIENCE_S = 20
 
-Object = Region | Mapping | Mutex | RwLock | Semaphore | Condvar | Event | Barrier | Atomic
+Object = Region | Mapping | Mutex | RwLock | Semaphore | Condvar | Event | Barrier | Atomic | Heap
 T = TypeVar("T")
 
 
@@ -90,7 +91,7 @@ class Command:
         return {key: self.flag(key) for key in keys}
 
 
-class Runner(LogCommands):
+class Runner(HeapCommands, LogCommands):
     def __init__(self) -> None:
         super().__init__()
         self.objects: dict[str, Object] = {}

@@ -4,6 +4,7 @@
 //! own face; this one is the reference that they are compared with.
 
 mod runner_descriptors;
+mod runner_heap;
 mod runner_log;
 mod runner_objects;
 
@@ -242,7 +243,7 @@ impl Runner {
             "add" => add(self.region(command)?, command, self.named(command, "mutex")),
             "rw_add" => add(self.region(command)?, command, self.named(command, "rwlock")),
             "mutex_open" | "rwlock_open" | "semaphore_open" | "condvar_open" | "event_open"
-            | "barrier_open" | "atomic_open" => {
+            | "barrier_open" | "atomic_open" | "heap_open" => {
                 let named = Named::open(self.region(command)?, command)?;
                 self.named.insert(command.text("o")?.to_owned(), named);
                 Ok(String::new())

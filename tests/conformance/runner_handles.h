@@ -18,6 +18,7 @@ struct object {
     shmkit_event_t *event;
     shmkit_barrier_t *barrier;
     shmkit_atomic_t *atomic;
+    shmkit_heap_t *heap;
 };
 
 static struct object *objects[MAX_NAMED];
@@ -53,6 +54,7 @@ static void free_handles(struct object *object) {
     shmkit_event_free(object->event);
     shmkit_barrier_free(object->barrier);
     shmkit_atomic_free(object->atomic);
+    shmkit_heap_free(object->heap);
 }
 
 static void release(struct object **slot) {
@@ -72,6 +74,7 @@ static shmkit_status_t close_object(const struct object *object) {
            : object->condvar   ? shmkit_condvar_close(object->condvar, &error)
            : object->event     ? shmkit_event_close(object->event, &error)
            : object->barrier   ? shmkit_barrier_close(object->barrier, &error)
+           : object->heap      ? shmkit_heap_close(object->heap, &error)
                                : shmkit_atomic_close(object->atomic, &error);
 }
 

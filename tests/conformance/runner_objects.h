@@ -3,6 +3,7 @@
 #define RUNNER_OBJECTS_H
 
 #include "runner_handles.h"
+#include "runner_heap.h"
 
 // One operation on one kind of object.
 struct operation {
@@ -302,6 +303,9 @@ static shmkit_status_t open_in(const struct command *command, const shmkit_regio
     if (strcmp(op, "barrier_open") == 0) {
         return shmkit_barrier_open(region, name, small(command, "parties", 0), &object->barrier, &error);
     }
+    if (strcmp(op, "heap_open") == 0) {
+        return open_heap(command, region, name, &object->heap);
+    }
     // The kinds of atomics follow each other; what is no type is no kind either.
     uint32_t kind = SHMKIT_OBJECT_KIND_ATOMIC_U32 + (uint32_t)index_of(text_of(command, "type", ""), types);
     return shmkit_atomic_open(region, name, kind, value_of(command, "initial"), &object->atomic, &error);
@@ -337,7 +341,8 @@ static int remove_object(const struct command *command, const struct object *obj
 static const struct operation of_regions[] = {
     {"mutex_open", open_object},     {"rwlock_open", open_object},      {"semaphore_open", open_object},
     {"condvar_open", open_object},   {"event_open", open_object},       {"barrier_open", open_object},
-    {"atomic_open", open_object},    {"object_remove", remove_object},  {"lock", run_lock},
+    {"atomic_open", open_object},    {"heap_open", open_object},        {"object_remove", remove_object},
+    {"lock", run_lock},
     {"try_lock", run_try_lock},      {"unlock", run_unlock},            {"make_consistent", run_make_consistent},
     {"add", run_add},                {"rw_add", run_rw_add},            {NULL, NULL},
 };
@@ -385,6 +390,13 @@ static const struct operation of_atomics[] = {
     {"atomic_cas", run_atomic_cas},       {"atomic_wait", run_atomic_wait},         {"atomic_notify", run_atomic_notify},
     {"atomic_add_many", run_atomic_add_many}, {NULL, NULL},
 };
+static const struct operation of_heaps[] = {
+    {"heap_allocate", run_heap_allocate}, {"heap_free", run_heap_free},       {"heap_usable", run_heap_usable},
+    {"heap_resize", run_heap_resize},     {"heap_publish", run_heap_publish}, {"heap_adopt", run_heap_adopt},
+    {"heap_read", run_heap_read},         {"heap_write", run_heap_write},     {"heap_check", run_heap_check},
+    {"heap_reclaim", run_heap_reclaim},   {"heap_info", run_heap_info},       {"heap_play", run_heap_play},
+    {NULL, NULL},
+};
 static const struct operation of_mappings[] = {{NULL, NULL}};
 
 static const struct operation *operations_of(const struct object *object) {
@@ -396,6 +408,7 @@ static const struct operation *operations_of(const struct object *object) {
            : object->condvar   ? of_condvars
            : object->event     ? of_events
            : object->barrier   ? of_barriers
+           : object->heap      ? of_heaps
                                : of_atomics;
 }
 

@@ -4,11 +4,11 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use shmkit::{
-    Acquired, Atomic, AtomicValue, Barrier, Condvar, Event, EventReset, Mutex, Notified, Region, RwLock,
+    Acquired, Atomic, AtomicValue, Barrier, Condvar, Event, EventReset, Heap, Mutex, Notified, Region, RwLock,
     Semaphore, SemaphoreKind, SemaphoreOptions, Wait,
 };
 
-use crate::{Command, Outcome, done, refuse};
+use crate::{Command, Outcome, done, refuse, runner_heap};
 
 /// A named object that a handle's name stands for.
 pub enum Named {
@@ -21,6 +21,7 @@ pub enum Named {
     AtomicU32(Atomic<u32>),
     AtomicU64(Atomic<u64>),
     AtomicI64(Atomic<i64>),
+    Heap(Heap),
 }
 
 impl Named {
@@ -38,6 +39,7 @@ impl Named {
                 Named::Event(region.event(name, reset)?)
             }
             "barrier_open" => Named::Barrier(region.barrier(name, small(command, "parties")?)?),
+            "heap_open" => Named::Heap(runner_heap::open(region, name, command)?),
             _ => open_atomic(region, name, command)?,
         };
         Ok(named)
@@ -58,6 +60,7 @@ impl Named {
             Named::AtomicU32(atomic) => run_atomic(atomic, command, |number| number as u32),
             Named::AtomicU64(atomic) => run_atomic(atomic, command, |number| number as u64),
             Named::AtomicI64(atomic) => run_atomic(atomic, command, |number| number as i64),
+            Named::Heap(heap) => runner_heap::run(heap, command),
         }
     }
 
@@ -72,6 +75,7 @@ impl Named {
             Named::AtomicU32(atomic) => atomic.close(),
             Named::AtomicU64(atomic) => atomic.close(),
             Named::AtomicI64(atomic) => atomic.close(),
+            Named::Heap(heap) => heap.close(),
         }
     }
 }

@@ -14,7 +14,8 @@ import (
 // runNamed does what a command on locks or named objects says.
 func (r *runner) runNamed(c command) (string, error) {
 	switch c.op {
-	case "mutex_open", "rwlock_open", "semaphore_open", "condvar_open", "event_open", "barrier_open", "atomic_open":
+	case "mutex_open", "rwlock_open", "semaphore_open", "condvar_open", "event_open", "barrier_open", "atomic_open",
+		"heap_open":
 		return "", r.openNamed(c)
 	case "object_remove":
 		region, err := find[*shmkit.Region](r, c)
@@ -43,6 +44,8 @@ func (r *runner) runNamed(c command) (string, error) {
 		return runEvent(ctx, o, c)
 	case *shmkit.Barrier:
 		return runBarrier(ctx, o, c)
+	case *shmkit.Heap:
+		return runHeap(o, c)
 	case *shmkit.Atomic[uint32]:
 		return runAtomic(ctx, o, c)
 	case *shmkit.Atomic[uint64]:
@@ -92,6 +95,8 @@ func openNamed(region *shmkit.Region, name string, c command) (object, error) {
 			return nil, err
 		}
 		return region.Barrier(name, int(min(parties, math.MaxInt)))
+	case "heap_open":
+		return openHeap(region, name, c)
 	}
 	return openAtomic(region, name, c)
 }
