@@ -25,7 +25,9 @@ pub fn run(heap: &Heap, command: &Command) -> Outcome<String> {
     let number = |key| command.optional_number(key).map(Option::unwrap_or_default);
     let (offset, size) = (number("offset")?, number("size")? as usize);
     match command.op.as_str() {
-        "heap_allocate" if command.flag("zeroed") => Ok(format!(" offset={}", heap.reserve_zeroed(size, 16)?)),
+        "heap_allocate" if command.flag("zeroed") => {
+            Ok(format!(" offset={}", heap.reserve_zeroed(size, 16)?))
+        }
         "heap_allocate" => {
             let align = command.optional_number("align")?.unwrap_or(16) as usize;
             Ok(format!(" offset={}", heap.reserve(size, align)?))
@@ -34,7 +36,8 @@ pub fn run(heap: &Heap, command: &Command) -> Outcome<String> {
         "heap_usable" => Ok(format!(" size={}", heap.usable_size(offset)?)),
         "heap_resize" => {
             let mut block = heap.block(offset)?;
-            let resized = if command.flag("in_place") { block.resize_in_place(size) } else { block.resize(size) };
+            let resized =
+                if command.flag("in_place") { block.resize_in_place(size) } else { block.resize(size) };
             let offset = block.into_offset();
             resized?;
             Ok(format!(" offset={offset}"))

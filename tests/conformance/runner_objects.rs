@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use shmkit::{
-    Acquired, Atomic, AtomicValue, Barrier, Condvar, Event, EventReset, Heap, Mutex, Notified, Region, RwLock,
-    Semaphore, SemaphoreKind, SemaphoreOptions, Wait,
+    Acquired, Atomic, AtomicValue, Barrier, Condvar, Event, EventReset, Heap, Mutex, Notified, Region,
+    RwLock, Semaphore, SemaphoreKind, SemaphoreOptions, Wait,
 };
 
 use crate::{Command, Outcome, done, refuse, runner_heap};

@@ -5,6 +5,7 @@
 //! all map: a death between a step and its entry is why some sums are bounds.
 
 mod exclusion;
+mod heap;
 mod objects;
 mod pool;
 mod signals;
