@@ -26,8 +26,11 @@ PROGRAMS = [
 def main(groups):
     results = []
     print(f"{'name':<56} {'ours ns':>12} {'peer ns':>12} {'ratio':>7}")
-    spdlog = BUILT / "cpp-spdlog"
-    optional = [[spdlog]] if spdlog.exists() and (not groups or "log" in groups) else []
+    # Peers in C++, where they are installed: tools/bench.sh says what is missing.
+    peers = {"cpp-spdlog": "log", "cpp-boost": "heap"}
+    optional = [
+        [BUILT / name] for name, group in peers.items() if (BUILT / name).exists() and (not groups or group in groups)
+    ]
     for program in PROGRAMS + optional:
         with subprocess.Popen([*map(str, program), *groups], stdout=subprocess.PIPE, text=True) as process:
             for line in process.stdout:

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
+from runner_heap import HeapCommands
 from runner_log import LogCommands
 
 import shmkit
-from runner_heap import HeapCommands
 from shmkit import Atomic, Barrier, Condvar, Event, Guard, Heap, Mapping, Mutex, Region, RwLock, Segment, Semaphore
 
 NUMBER = struct.Struct("=Q")

@@ -115,6 +115,7 @@ func main() {
 		{"fault", []func(){runFault}},
 		{"event", []func(){func() { runTrip("event") }}},
 		{"condvar", []func(){func() { runTrip("condvar") }}},
+		{"heap", []func(){runHeap}},
 		{"windows", []func(){runWindows}},
 		{"flush", []func(){runFlush}},
 		{"pages", []func(){runPages}},

@@ -282,6 +282,20 @@ def run_pages():
     compare("pages.populate_16m.python.vs_touch", 4, ours, peer, names, names)
 
 
+def run_heap():
+    name = f"bench-py-heap-{os.getpid()}"
+    with shmkit.Heap.create(name, 1 << 20) as heap:
+        shmkit.Region.unlink(name)
+        compare(
+            "heap.pair_best_fit.python.vs_bytearray",
+            100_000,
+            "allocate(500)",
+            "bytearray(500)",
+            {"allocate": heap.allocate},
+            {},
+        )
+
+
 GROUPS = {
     "lock": run_lock,
     "rwlock": run_rwlock,
@@ -290,6 +304,7 @@ GROUPS = {
     "condvar": run_condvar,
     "copy": run_copy,
     "fault": run_fault,
+    "heap": run_heap,
     "item": run_item,
     "windows": run_windows,
     "flush": run_flush,

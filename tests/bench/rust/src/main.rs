@@ -5,6 +5,7 @@
 
 mod copy;
 mod fault;
+mod heap;
 mod ipc;
 mod lock;
 mod log;
@@ -95,6 +96,9 @@ fn main() {
     }
     if wanted("fault") {
         fault::run();
+    }
+    if wanted("heap") {
+        heap::run();
     }
     if wanted("windows") {
         windows::run();
