@@ -21,7 +21,7 @@ pub enum Named {
     AtomicU32(Atomic<u32>),
     AtomicU64(Atomic<u64>),
     AtomicI64(Atomic<i64>),
-    Heap(Heap),
+    Heap(Box<Heap>),
 }
 
 impl Named {
@@ -39,7 +39,7 @@ impl Named {
                 Named::Event(region.event(name, reset)?)
             }
             "barrier_open" => Named::Barrier(region.barrier(name, small(command, "parties")?)?),
-            "heap_open" => Named::Heap(runner_heap::open(region, name, command)?),
+            "heap_open" => Named::Heap(Box::new(runner_heap::open(region, name, command)?)),
             _ => open_atomic(region, name, command)?,
         };
         Ok(named)
