@@ -156,6 +156,18 @@ impl<'a> SharedBytes<'a> {
         Ok(())
     }
 
+    /// Copies bytes from one place in this window to another. A concurrent writer may tear the copy.
+    pub(crate) fn copy_within(&self, from: usize, to: usize, len: usize) -> Result<()> {
+        if !self.writable {
+            return Err(Error::new(ErrorKind::ReadOnly, "write to view", ""));
+        }
+        check_range(from, len, self.len)?;
+        check_range(to, len, self.len)?;
+        // SAFETY: both ranges lie within the window, whose bytes are mapped and writable; they may overlap.
+        unsafe { self.base.add(to).as_ptr().copy_from(self.base.add(from).as_ptr(), len) };
+        Ok(())
+    }
+
     /// Writes `len` zeros, starting at `offset`.
     pub fn zero_at(&self, offset: usize, len: usize) -> Result<()> {
         if !self.writable {

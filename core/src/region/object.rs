@@ -158,7 +158,7 @@ impl<T: Shared, U: Shared> Object<T, U> {
         self.memory.me(operation)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn expect_open(&self, operation: &'static str) -> Result<()> {
         if self.exports.is_closed() {
             return Err(self.error(ErrorKind::Closed, operation));

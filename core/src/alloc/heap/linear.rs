@@ -78,6 +78,7 @@ impl<I: Index> Engine for Linear<'_, I> {
         self.carve(granule, size, self.lead(granule, align), need, owner).map(Some)
     }
 
+    #[inline]
     fn locate(&self, offset: u64) -> Result<Live> {
         let inside = offset.checked_sub(self.base).ok_or(Flaw::NotLive)?;
         if !inside.is_multiple_of(GRANULE) || inside / GRANULE >= u64::from(self.space.end) {
@@ -91,6 +92,7 @@ impl<I: Index> Engine for Linear<'_, I> {
         if word.is_free() { Err(Flaw::NotLive) } else { Ok(self.live(granule, word)) }
     }
 
+    #[inline]
     fn free(&self, block: Live) -> Result<()> {
         let space = &self.space;
         let granule = self.granule(block);
@@ -257,19 +259,18 @@ impl<I: Index> Linear<'_, I> {
     #[inline]
     fn carve(&self, granule: u32, size: u32, lead: u32, need: u32, owner: u32) -> Result<Live> {
         let space = &self.space;
-        let before = space.word(granule)?;
         self.index.remove(space, granule, size)?;
         let (granule, size) = (granule + lead, size - lead);
         if lead > 0 {
             space.set_word(granule, Word::free(size).with_previous_free(true))?;
-            space.set_word(granule - lead, Word::free(lead).with_previous_free(before.is_previous_free()))?;
+            space.set_word(granule - lead, Word::free(lead))?;
             space.starts.set(granule);
             self.enter(granule - lead, lead);
         }
         let rest = size - need;
-        let previous = if lead > 0 { true } else { before.is_previous_free() };
         let taken = if rest >= MIN_SIZE { need } else { size };
-        let used = Word::used(taken, owner).with_previous_free(previous);
+        // No free block lies behind another, except where one was just set apart.
+        let used = Word::used(taken, owner).with_previous_free(lead > 0);
         if rest >= MIN_SIZE {
             space.set_word(granule + need, Word::free(rest))?;
             space.set_word(granule, used)?;

@@ -33,10 +33,15 @@ impl Heap {
     /// Frees a block. Errors: `InvalidBlock`, `NotOwner` (it is another process's), `Corrupted`, `Timeout`, `Closed`.
     #[inline]
     pub fn free(&self, offset: u64) -> Result<()> {
-        self.change("free block", offset, |engine, block, _| {
-            engine.free(block)?;
-            self.count_out(block);
-            Ok(())
+        let operation = "free block";
+        self.operate(operation, |engine, me| {
+            Ok(match engine.release(offset, me)? {
+                Some(len) => {
+                    self.count(-(len as i64), -1);
+                    Ok(())
+                }
+                None => Err(self.not_mine(operation, offset)),
+            })
         })
     }
 
@@ -170,13 +175,7 @@ impl Heap {
     }
 
     fn copy(&self, from: u64, to: u64, len: usize) {
-        let bytes = self.object.memory().bytes();
-        let mut buffer = [0; 4096];
-        for at in (0..len).step_by(buffer.len()) {
-            let part = &mut buffer[..4096.min(len - at)];
-            // Both blocks are live and at least so long: nothing is out of range.
-            let _ = bytes.read_at(from as usize + at, part);
-            let _ = bytes.write_at(to as usize + at, part);
-        }
+        // Both blocks are live and at least so long: nothing is out of range.
+        let _ = self.object.memory().bytes().copy_within(from as usize, to as usize, len);
     }
 }

@@ -204,7 +204,7 @@ impl Heap {
     }
 
     #[inline]
-    fn count(&self, len: i64, count: i64) {
+    pub(super) fn count(&self, len: i64, count: i64) {
         let (used_len, used_count) = (&self.object.used_len, &self.object.used_count);
         used_len.store(used_len.load(Relaxed).wrapping_add_signed(len), Relaxed);
         used_count.store(used_count.load(Relaxed).wrapping_add_signed(count), Relaxed);
