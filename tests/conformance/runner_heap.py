@@ -94,7 +94,7 @@ def play(heap: Heap, seed: int, count: int) -> None:
         random ^= random << 17 & LARGEST
         length = (random >> 20) % 600 + 1
         try:
-            if not blocks or len(blocks) < 40 and random & 1:
+            if not blocks or (len(blocks) < 40 and random & 1):
                 block = heap.allocate(length)
                 blocks.append(block)
                 block[:] = fill * length

@@ -88,7 +88,7 @@ Trace read_trace(const char *path) {
 
 // Each heap knows a block by a handle of its own, 0 for none, and does the same three things.
 struct Shmkit {
-    using Handle = shmkit_block_t;
+    using Handle = std::uint64_t;
     shmkit_heap_t *heap = nullptr;
 
     explicit Shmkit(shmkit_heap_strategy_t strategy) {
@@ -104,18 +104,20 @@ struct Shmkit {
     ~Shmkit() { shmkit_heap_free(heap); }
     Shmkit(const Shmkit &) = delete;
     Handle allocate(std::size_t len) {
-        Handle block;
+        shmkit_block_t block;
         must(shmkit_heap_allocate(heap, len, 0, 0, &block, nullptr) == SHMKIT_OK, "allocate");
-        return block;
+        return block.offset;
     }
     void release(Handle &block) {
-        must(shmkit_heap_deallocate(heap, block.offset, nullptr) == SHMKIT_OK, "deallocate");
-        block.data = nullptr;
+        must(shmkit_heap_deallocate(heap, block, nullptr) == SHMKIT_OK, "deallocate");
+        block = 0;
     }
     void resize(Handle &block, std::size_t len) {
-        must(shmkit_heap_resize(heap, &block, len, 0, nullptr) == SHMKIT_OK, "resize");
+        shmkit_block_t place{block, 0, nullptr};
+        must(shmkit_heap_resize(heap, &place, len, 0, nullptr) == SHMKIT_OK, "resize");
+        block = place.offset;
     }
-    static bool is_live(const Handle &block) { return block.data != nullptr; }
+    static bool is_live(Handle block) { return block != 0; }
     double fragmentation() {
         shmkit_heap_statistics_t statistics{};
         statistics.size = sizeof statistics;
