@@ -134,7 +134,6 @@ package shmkit
 // #cgo noescape shmkit_heap_usable_size
 // #cgo nocallback shmkit_heap_usable_size
 // #cgo noescape shmkit_log_abandon
-// #cgo nocallback shmkit_log_abandon
 // #cgo noescape shmkit_log_after_commit
 // #cgo nocallback shmkit_log_after_commit
 // #cgo noescape shmkit_log_append
@@ -146,13 +145,11 @@ package shmkit
 // #cgo noescape shmkit_log_close
 // #cgo nocallback shmkit_log_close
 // #cgo noescape shmkit_log_commit_deferred
-// #cgo nocallback shmkit_log_commit_deferred
 // #cgo noescape shmkit_log_create
 // #cgo nocallback shmkit_log_create
 // #cgo noescape shmkit_log_flush
 // #cgo nocallback shmkit_log_flush
 // #cgo noescape shmkit_log_free
-// #cgo nocallback shmkit_log_free
 // #cgo noescape shmkit_log_is_durable
 // #cgo nocallback shmkit_log_is_durable
 // #cgo noescape shmkit_log_open
@@ -164,7 +161,6 @@ package shmkit
 // #cgo noescape shmkit_log_reader_corrupted
 // #cgo nocallback shmkit_log_reader_corrupted
 // #cgo noescape shmkit_log_reader_free
-// #cgo nocallback shmkit_log_reader_free
 // #cgo noescape shmkit_log_reader_keep
 // #cgo nocallback shmkit_log_reader_keep
 // #cgo noescape shmkit_log_reader_missed
