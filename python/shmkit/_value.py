@@ -63,15 +63,17 @@ class _Numpy:
     """A scalar, a record or an array."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
-        import numpy as np
-
-        self._numpy, self._dtype = np, dtype
+        self._dtype = dtype
 
     def decode(self, data: bytes) -> Any:
-        return self._numpy.frombuffer(data, self._dtype.base).reshape(self._dtype.shape)[()].copy()
+        import numpy as np
+
+        return np.frombuffer(data, self._dtype.base).reshape(self._dtype.shape)[()].copy()
 
     def encode(self, value: Any) -> bytes:
-        array = self._numpy.empty(self._dtype.shape, self._dtype.base)
+        import numpy as np
+
+        array = np.empty(self._dtype.shape, self._dtype.base)
         array[...] = value
         return array.tobytes()
 
@@ -127,7 +129,7 @@ def _is_ctypes(format: Any) -> bool:
 
 def _of_ctypes(class_: Any) -> str:
     if issubclass(class_, ctypes.Array):
-        return _of_ctypes(class_._type_) * class_._length_
+        return _of_ctypes(class_._type_) * int(class_._length_)
     if issubclass(class_, ctypes.Structure):
         text, end = "", 0
         for name, kind, *_ in class_._fields_:
@@ -135,7 +137,7 @@ def _of_ctypes(class_: Any) -> str:
             text += "x" * (offset - end) + _of_ctypes(kind)
             end = offset + ctypes.sizeof(kind)
         return text + "x" * (ctypes.sizeof(class_) - end)
-    code = class_._type_
+    code = str(class_._type_)
     return {"l": "q", "L": "Q"}.get(code, code) if ctypes.sizeof(class_) == 8 else code
 
 

@@ -121,6 +121,8 @@ func main() {
 		{"pages", []func(){runPages}},
 		{"ipc", []func(){runIPC}},
 		{"log", []func(){runLog}},
+		{"pool", []func(){runPool}},
+		{"value", []func(){runValue}},
 	} {
 		if wanted(group.name) {
 			for _, run := range group.run {
