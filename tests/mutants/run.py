@@ -28,6 +28,8 @@ MODELS = {
     "event.rs": ["event"],
     "barrier.rs": ["barrier"],
     "tracked.rs": ["tracked"],
+    "pool.rs": ["models::pool"],
+    "value.rs": ["models::pool"],
 }
 
 
