@@ -173,6 +173,19 @@ fn a_broken_index_is_mended() {
     }
 }
 
+/// A block that is freed cannot be listed because the list is garbage: it is free all the same, and all is in order after.
+#[test]
+fn what_is_committed_is_mended() {
+    for (strategy, bin) in [(HeapStrategy::BestFit, 7), (HeapStrategy::Buddy, 1)] {
+        let heap = heap(options(strategy, 64 << 10));
+        let (first, _second) = (heap.reserve(100, 16).unwrap(), heap.reserve(100, 16).unwrap());
+        heap.object.bins[bin].store(77, Relaxed);
+        heap.free(first).unwrap();
+        heap.check().unwrap();
+        assert_eq!(heap.object.repairs.load(Relaxed), 1, "{strategy:?}");
+    }
+}
+
 /// A word of the chain that makes no sense is told, by every operation that meets it, and changes nothing else.
 #[test]
 fn a_broken_chain_is_told() {
