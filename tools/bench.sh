@@ -22,6 +22,6 @@ if echo '#include <boost/version.hpp>' | c++ -E -x c++ - >/dev/null 2>&1; then
     c++ -std=c++17 -O2 -Wall -Wextra -Iinclude tests/bench/cpp/boost.cpp build/c/libshmkit.a -lpthread -ldl -lm -lrt \
         -o build/bench/cpp-boost
 else
-    echo "bench: no Boost here (Debian: libboost-dev): heaps are not timed beside it" >&2
+    echo "bench: no Boost here (Debian: libboost-dev): heaps and pools are not timed beside it" >&2
 fi
 exec .venv/bin/python tests/bench/bench.py "$@"

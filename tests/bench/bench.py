@@ -27,9 +27,11 @@ def main(groups):
     results = []
     print(f"{'name':<56} {'ours ns':>12} {'peer ns':>12} {'ratio':>7}")
     # Peers in C++, where they are installed: tools/bench.sh says what is missing.
-    peers = {"cpp-spdlog": "log", "cpp-boost": "heap"}
+    peers = {"cpp-spdlog": {"log"}, "cpp-boost": {"heap", "pool"}}
     optional = [
-        [BUILT / name] for name, group in peers.items() if (BUILT / name).exists() and (not groups or group in groups)
+        [BUILT / name]
+        for name, theirs in peers.items()
+        if (BUILT / name).exists() and (not groups or theirs.intersection(groups))
     ]
     for program in PROGRAMS + optional:
         with subprocess.Popen([*map(str, program), *groups], stdout=subprocess.PIPE, text=True) as process:

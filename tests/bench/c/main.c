@@ -58,7 +58,7 @@ void must(int good, const char *what) {
     }
 }
 
-static shmkit_region_t *scratch_region(const char *tag, uint64_t len) {
+shmkit_region_t *scratch_region(const char *tag, uint64_t len) {
     char name[64];
     shmkit_error_t error = SHMKIT_ERROR_INIT;
     shmkit_region_t *region;
@@ -486,6 +486,8 @@ int main(int argc, char **argv) {
     if (wanted(argc, argv, "semaphore")) run_semaphore();
     if (wanted(argc, argv, "ipc")) run_ipc();
     if (wanted(argc, argv, "log")) run_log();
+    if (wanted(argc, argv, "pool")) run_pool();
+    if (wanted(argc, argv, "value")) run_value();
     if (wanted(argc, argv, "event")) run_trip("event.round_trip.c.vs_pipe", event_here, event_there);
     if (wanted(argc, argv, "condvar")) run_trip("condvar.round_trip.c.vs_pipe", condvar_here, condvar_there);
     if (wanted(argc, argv, "copy")) run_copy();

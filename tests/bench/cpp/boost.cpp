@@ -1,8 +1,11 @@
-// Times a heap beside that of Boost.Interprocess and malloc, on a trace of real allocations: see ../rust/src/main.rs for the
-// method. Arguments: the groups wanted, or none for all. Each step is an allocation, a release or a change of length.
+// Times a heap beside that of Boost.Interprocess and malloc, on a trace of real allocations, and a pool beside its allocators
+// for single objects: see ../rust/src/main.rs for the method. Arguments: the groups wanted, or none for all. Each step of a
+// trace is an allocation, a release or a change of length.
 #include <shmkit.h>
 
 #include <algorithm>
+#include <boost/interprocess/allocators/allocator.hpp>
+#include <boost/interprocess/allocators/private_node_allocator.hpp>
 #include <boost/interprocess/indexes/null_index.hpp>
 #include <boost/interprocess/managed_shared_memory.hpp>
 #include <chrono>
@@ -21,6 +24,7 @@ namespace ipc = boost::interprocess;
 namespace {
 
 constexpr int ROUNDS = 11;
+constexpr int POOL_ROUNDS = 101;
 constexpr std::size_t HEAP_LEN = 16 << 20;
 
 void must(bool good, const char *what) {
@@ -211,20 +215,25 @@ template <typename Heap> double time_of(Heap &heap, const Trace &trace) {
     return std::chrono::duration<double, std::nano>(end - start).count() / static_cast<double>(trace.steps.size());
 }
 
-template <typename Peer>
-void compare(const char *name, Shmkit &ours, Peer &peer, const Trace &trace) {
+// Medians of both, in turn.
+template <typename Ours, typename Peer> void report(const std::string &name, int rounds, Ours ours, Peer peer) {
     std::vector<double> our_times, peer_times;
-    time_of(ours, trace);
-    time_of(peer, trace);
-    for (int round = 0; round < ROUNDS; round++) {
-        our_times.push_back(time_of(ours, trace));
-        peer_times.push_back(time_of(peer, trace));
+    ours();
+    peer();
+    for (int round = 0; round < rounds; round++) {
+        our_times.push_back(ours());
+        peer_times.push_back(peer());
     }
     std::sort(our_times.begin(), our_times.end());
     std::sort(peer_times.begin(), peer_times.end());
-    std::printf("{\"name\": \"%s\", \"ours_ns\": %.3f, \"peer_ns\": %.3f}\n", name, our_times[ROUNDS / 2],
-                peer_times[ROUNDS / 2]);
+    std::printf("{\"name\": \"%s\", \"ours_ns\": %.3f, \"peer_ns\": %.3f}\n", name.c_str(), our_times[rounds / 2],
+                peer_times[rounds / 2]);
     std::fflush(stdout);
+}
+
+template <typename Peer>
+void compare(const std::string &name, Shmkit &ours, Peer &peer, const Trace &trace) {
+    report(name, ROUNDS, [&] { return time_of(ours, trace); }, [&] { return time_of(peer, trace); });
 }
 
 void heap_group(const char *path) {
@@ -238,8 +247,8 @@ void heap_group(const char *path) {
         Shmkit ours(strategy);
         Boost boost;
         Malloc local;
-        compare(("heap.trace_" + std::string(label) + ".c.vs_boost_rbtree_best_fit").c_str(), ours, boost, trace);
-        compare(("heap.trace_" + std::string(label) + ".c.vs_malloc").c_str(), ours, local, trace);
+        compare("heap.trace_" + std::string(label) + ".c.vs_boost_rbtree_best_fit", ours, boost, trace);
+        compare("heap.trace_" + std::string(label) + ".c.vs_malloc", ours, local, trace);
         // Not times but thousandths: how fragmented what is free is at the end of the trace, and what it takes up to there.
         std::vector<Shmkit::Handle> our_blocks(trace.blocks);
         std::vector<Boost::Handle> boost_blocks(trace.blocks);
@@ -247,9 +256,78 @@ void heap_group(const char *path) {
         play(boost, trace, boost_blocks);
         std::printf("{\"name\": \"heap.fragmentation_%s.c.vs_boost_rbtree_best_fit\", \"ours_ns\": %.3f, \"peer_ns\": %.3f, "
                     "\"unit\": \"thousandths\"}\n", label, ours.fragmentation() * 1000, boost.fragmentation() * 1000);
+        // Of buddies the largest free block tells nothing: it is a power of two, so one small block in the wrong half halves it.
+        if (strategy == SHMKIT_HEAP_STRATEGY_BUDDY)
+            continue;
         std::printf("{\"name\": \"heap.footprint_%s.c.vs_boost_rbtree_best_fit\", \"ours_ns\": %.3f, \"peer_ns\": %.3f, "
                     "\"unit\": \"KiB\"}\n", label, (HEAP_LEN - ours.largest()) / 1024.0, (HEAP_LEN - boost.largest()) / 1024.0);
     }
+}
+
+// Pairs of an allocation and a release, nanoseconds each; `held` blocks at once.
+template <typename Allocate, typename Release>
+double time_of_pairs(std::size_t held, Allocate allocate, Release release) {
+    constexpr std::size_t PAIRS = 100'000;
+    std::vector<decltype(allocate())> blocks(held);
+    auto start = std::chrono::steady_clock::now();
+    for (std::size_t done = 0; done < PAIRS; done += held) {
+        for (auto &block : blocks)
+            block = allocate();
+        for (auto &block : blocks)
+            release(block);
+    }
+    auto end = std::chrono::steady_clock::now();
+    return std::chrono::duration<double, std::nano>(end - start).count() / PAIRS;
+}
+
+struct Frame {
+    char bytes[64];
+};
+
+// The pool beside what Boost has for objects of one size: one that takes from the segment at each call, under its mutex, and one
+// that keeps a list of its own, without a lock and for one process alone.
+template <typename Allocator> void compare_pool(const std::string &peer, const shmkit_pool_t *pool) {
+    std::string name = "bench-boost-pool-" + std::to_string(getpid());
+    ipc::managed_shared_memory memory(ipc::create_only, name.c_str(), 1 << 20);
+    ipc::shared_memory_object::remove(name.c_str());
+    Allocator boost(memory.get_segment_manager());
+    for (std::size_t held : {std::size_t{1}, std::size_t{256}}) {
+        auto ours = [&] {
+            return time_of_pairs(
+                held,
+                [&] {
+                    shmkit_pool_block_t block;
+                    must(shmkit_pool_allocate(pool, &block, nullptr) == SHMKIT_OK, "allocate");
+                    return block.handle;
+                },
+                [&](std::uint64_t block) {
+                    must(shmkit_pool_free_block(pool, block, nullptr) == SHMKIT_OK, "free");
+                });
+        };
+        // Only the calls for one object use the node allocator's list: allocate(1) goes to the segment.
+        auto theirs = [&] {
+            return time_of_pairs(held, [&] { return boost.allocate_one(); }, [&](auto &block) { boost.deallocate_one(block); });
+        };
+        report(held == 1 ? "pool.allocate_free.c.vs_" + peer : "pool.batch_of_256.c.vs_" + peer, POOL_ROUNDS, ours, theirs);
+    }
+}
+
+void pool_group() {
+    std::string name = "bench-pool-" + std::to_string(getpid());
+    shmkit_error_t error = SHMKIT_ERROR_INIT;
+    shmkit_region_t *region = nullptr;
+    must(shmkit_region_create(name.c_str(), 4096, nullptr, &region, &error) == SHMKIT_OK, error.message);
+    shmkit_region_unlink(name.c_str(), nullptr, nullptr);
+    shmkit_pool_options_t options = SHMKIT_POOL_OPTIONS_INIT;
+    options.block_size = sizeof(Frame);
+    options.count = 1024;
+    shmkit_pool_t *pool = nullptr;
+    must(shmkit_pool_open(region, "p", &options, &pool, &error) == SHMKIT_OK, error.message);
+    using Segment = ipc::managed_shared_memory::segment_manager;
+    compare_pool<ipc::allocator<Frame, Segment>>("boost_allocator", pool);
+    compare_pool<ipc::private_node_allocator<Frame, Segment>>("boost_private_node_allocator", pool);
+    shmkit_pool_free(pool);
+    shmkit_region_free(region);
 }
 
 } // namespace
@@ -258,4 +336,6 @@ int main(int argc, char **argv) {
     std::vector<std::string> groups(argv + 1, argv + argc);
     if (groups.empty() || std::find(groups.begin(), groups.end(), "heap") != groups.end())
         heap_group("tests/traces/compile.trace");
+    if (groups.empty() || std::find(groups.begin(), groups.end(), "pool") != groups.end())
+        pool_group();
 }

@@ -19,6 +19,7 @@ import timeit
 
 import bench_ipc
 import bench_log
+import bench_pool
 
 import shmkit
 
@@ -311,6 +312,8 @@ GROUPS = {
     "pages": run_pages,
     "ipc": bench_ipc.run,
     "log": lambda: bench_log.run(compare),
+    "pool": lambda: bench_pool.run_pool(compare, scratch_region),
+    "value": lambda: bench_pool.run_value(compare, scratch_region),
 }
 
 if __name__ == "__main__":

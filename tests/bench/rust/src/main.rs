@@ -6,6 +6,7 @@
 mod copy;
 mod fault;
 mod heap;
+mod iceoryx2;
 mod ipc;
 mod lock;
 mod log;

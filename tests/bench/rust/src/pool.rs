@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use shmkit::{Pool, PoolOptions, Region};
 
+use crate::iceoryx2::IndexSet;
 use crate::processes::two_processes;
 use crate::{ROUNDS, compare, median, report};
 
 const COUNT: u64 = 1_000_000;
+const BATCH: u64 = 256;
 
 fn scratch_region(tag: &str) -> Region {
     let name = format!("bench-{tag}-{}", std::process::id());
@@ -21,7 +23,16 @@ fn allocate_and_free(pool: &Pool, count: u64) {
     (0..count).for_each(|_| drop(black_box(pool.allocate().expect("allocate"))));
 }
 
-/// An allocation and a free beside a lock and an unlock of our own mutex; blocks in batches; malloc, as the limit.
+/// As many blocks at once as fit the case, then all of them back.
+fn batches<T>(held: &mut Vec<T>, count: u64, mut one: impl FnMut() -> T, mut back: impl FnMut(T)) {
+    for _ in 0..count / BATCH {
+        held.extend((0..BATCH).map(|_| one()));
+        held.drain(..).for_each(&mut back);
+    }
+}
+
+/// An allocation and a free beside a lock and an unlock of our own mutex, and beside the index set that iceoryx2 gives its
+/// samples out with; blocks in batches; malloc, as the limit.
 pub fn pool() {
     let region = scratch_region("pool");
     let pool = region.pool("p", PoolOptions::new(64, 1024)).expect("pool");
@@ -33,18 +44,21 @@ pub fn pool() {
         |count| allocate_and_free(&pool, count),
         lock_and_unlock,
     );
-    let mut held = Vec::with_capacity(256);
+    let mut held = Vec::with_capacity(BATCH as usize);
+    let mut batches_of_pool = |count| batches(&mut held, count, || pool.allocate().expect("allocate"), drop);
+    compare("pool.batch_of_256.rust.vs_mutex", COUNT, &mut batches_of_pool, lock_and_unlock);
+    // It looks for a free index from the first one on: at its best when none is taken, slow when many are.
+    let set = IndexSet::new();
     compare(
-        "pool.batch_of_256.rust.vs_mutex",
+        "pool.allocate_free.rust.vs_iceoryx2_robust_index_set",
         COUNT,
-        |count| {
-            for _ in 0..count / 256 {
-                held.extend((0..256).map(|_| pool.allocate().expect("allocate")));
-                held.clear();
-            }
-        },
-        lock_and_unlock,
+        |count| allocate_and_free(&pool, count),
+        |count| (0..count).for_each(|_| set.release(black_box(set.acquire()))),
     );
+    let mut indices = Vec::with_capacity(BATCH as usize);
+    compare("pool.batch_of_256.rust.vs_iceoryx2_robust_index_set", COUNT / 10, batches_of_pool, |count| {
+        batches(&mut indices, count, || set.acquire(), |index| set.release(index))
+    });
     compare(
         "pool.allocate_free.rust.vs_malloc",
         COUNT,
