@@ -415,7 +415,12 @@ impl ObjectKind {
     }
 }
 
-/// One attachment. All but `generation` is for people who look at the region; no decision rests on it.
+/// How far a slot's generation goes on when it is taken for the first time since the machine started. After a power cut the
+/// table may be older on the disk than lock words are: an owner id that was given out shortly before must not be given to
+/// somebody else.
+pub const GENERATION_JUMP: u32 = 1 << 17;
+
+/// One attachment. All but `generation` and `boot` is for people who look at the region; no decision rests on it.
 #[repr(C, align(64))]
 pub struct Slot {
     /// Counts the owners of this slot. What an older generation owned belongs to a dead process.
@@ -424,8 +429,8 @@ pub struct Slot {
     pub state: AtomicU32,
     /// Process id, as seen in the owner's own namespace.
     pub pid: AtomicU32,
-    /// Unused.
-    pub reserved: AtomicU32,
+    /// The machine's run, as [`GENERATION_JUMP`] wants to know it: a part of its boot id. 0: not known.
+    pub boot: AtomicU32,
     /// Inode number of the owner's PID namespace.
     pub pid_namespace: AtomicU64,
     /// When the owner attached, nanoseconds of CLOCK_MONOTONIC.

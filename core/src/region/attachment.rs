@@ -11,6 +11,10 @@
 //! Taking a slot, step by step; a death between any two leaves a slot that the next taker takes the same way:
 //! 1. lock its byte; 2. raise `slots_high` over it; 3. `generation += 1` (release), *from here everything owned by the
 //!    old generation is owned by a dead process*; 4. fill in what people read; 5. `state = LIVE`.
+//!
+//! A region in a file outlives the machine's run, and a power cut may leave its pages of different ages: a lock word of a
+//! generation that the table does not know of yet. So the first taker since the start goes on far beyond
+//! ([`layout::GENERATION_JUMP`]).
 
 use std::os::fd::AsFd;
 
@@ -226,7 +230,10 @@ fn take_slot(slots: &Slots<'_>, description: &ObjectFile) -> std::result::Result
             continue;
         }
         slots.live.slots_high.fetch_max(index + 1, SeqCst);
-        let generation = slot.generation.fetch_add(1, Release).wrapping_add(1);
+        // A death before `boot` is stored makes the next taker jump once more; there is room for four.
+        let step = if slot.boot.load(Relaxed) == process::boot_mark() { 1 } else { layout::GENERATION_JUMP };
+        let generation = slot.generation.fetch_add(step, Release).wrapping_add(step);
+        slot.boot.store(process::boot_mark(), Relaxed);
         slot.pid.store(process::pid(), Relaxed);
         slot.pid_namespace.store(process::pid_namespace(), Relaxed);
         slot.attached_ns.store(clock::monotonic_ns(), Relaxed);

@@ -1,6 +1,7 @@
 //! What people want to know of a process. Nothing here decides anything.
 
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 /// Process id in the caller's own namespace.
 pub fn pid() -> u32 {
@@ -23,6 +24,12 @@ pub fn command_name() -> Vec<u8> {
 pub fn boot_id() -> Option<u128> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     u128::from_str_radix(&text.trim_ascii_end().replace('-', ""), 16).ok()
+}
+
+/// Some bits of [`boot_id`], never 0 unless it cannot be read.
+pub fn boot_mark() -> u32 {
+    static MARK: OnceLock<u32> = OnceLock::new();
+    *MARK.get_or_init(|| boot_id().map_or(0, |id| id as u32 | 1))
 }
 
 /// Bytes nobody can guess (getrandom(2)). Called by number: the C library's function is newer than the oldest one our

@@ -39,7 +39,7 @@ fn every_field_is_where_the_page_says() {
     );
     expect_fields!(
         "### Slot:", 0, Slot,
-        generation: 4, state: 4, pid: 4, pid_namespace: 8, attached_ns: 8, label: 16, waits_for: 8, waits_ns: 8,
+        generation: 4, state: 4, pid: 4, boot: 4, pid_namespace: 8, attached_ns: 8, label: 16, waits_for: 8, waits_ns: 8,
     );
     expect_fields!(
         "### Log parameters", 0, LogParameters,

@@ -1,6 +1,7 @@
 //! Who is alive, in every way that a process can come, go on and end: fork, vfork, exec, PID namespaces, descriptors
 //! closed behind the library's back, zombies, stopped processes, threads.
 
+use std::mem::offset_of;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::common::{
     Forked, Helper, Name, PATIENCE, is_alive, listen, owner_died, pause, role, say, signal, sleep_for_ever,
 };
+use shmkit::layout::{FixedHeader, Slot};
 use shmkit::{Acquired, ErrorKind, LockError, Region, RegionOptions, Wait};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -351,4 +353,31 @@ fn attach_during_fork(name: &str, delay: Duration) {
     Region::open(name).unwrap().close().unwrap();
     drop(child);
     say("done");
+}
+
+/// After a power cut the slot table on the disk may be older than the lock words: the next one to attach must not get the
+/// owner id that such a word has, or it would wait for itself.
+#[test]
+fn a_lock_word_younger_than_the_slot_table_is_a_dead_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, image) = (directory.path().join("region"), directory.path().join("after the cut"));
+    let region = Region::create(path.as_path(), 64).unwrap();
+    assert_eq!(region.acquire(&Wait::FOREVER).unwrap(), Acquired::Clean);
+
+    let mut bytes = std::fs::read(&path).unwrap();
+    let slots =
+        bytes[offset_of!(FixedHeader, slots_offset)..].first_chunk().map(|word| u64::from_ne_bytes(*word));
+    let slot = slots.unwrap() as usize;
+    let older = |bytes: &mut [u8], at: usize| {
+        let word = u32::from_ne_bytes(*bytes[at..].first_chunk().unwrap());
+        bytes[at..at + 4].copy_from_slice(&(word - 1).to_ne_bytes());
+    };
+    older(&mut bytes, slot + offset_of!(Slot, generation));
+    older(&mut bytes, slot + offset_of!(Slot, boot));
+    std::fs::write(&image, bytes).unwrap();
+    region.release().unwrap();
+
+    let region = Region::open(image.as_path()).unwrap();
+    assert_eq!(region.acquire(&Wait::timeout(PATIENCE)).unwrap(), Acquired::OwnerDied);
+    region.release().unwrap();
 }
