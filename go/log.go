@@ -158,7 +158,7 @@ func openLog(
 	}
 	manage(l, &l.object, directory, key, func() {
 		if segment := current.Swap(nil); segment != nil {
-			segment.retire()
+			segment.release()
 		}
 		C.shmkit_log_free(pointer)
 	})

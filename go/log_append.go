@@ -48,10 +48,11 @@ type logSegment struct {
 	damage  damageWord
 	// Pages before it were faulted in.
 	touched atomic.Uint64
-	// Appends under way, which hold it.
-	users   atomic.Int64
-	retired atomic.Bool
-	freed   atomic.Bool
+	// One for each append under way, and one more while it is the current one. Who could still come in when it is 0 finds that
+	// it is not the current one any more, so only the first 0 counts.
+	users atomic.Int64
+	freed atomic.Bool
+	free  func()
 }
 
 // hold returns the segment to append to, held, or nil.
@@ -68,23 +69,10 @@ func (l *Log) hold() *logSegment {
 	return segment
 }
 
+// release ends a hold, or being the current one.
 func (s *logSegment) release() {
-	if s.users.Add(-1) == 0 && s.retired.Load() {
+	if s.users.Add(-1) == 0 && !s.freed.Swap(true) {
 		s.free()
-	}
-}
-
-// retire gives up a segment that nobody can find any more: the last who holds it frees it.
-func (s *logSegment) retire() {
-	s.retired.Store(true)
-	if s.users.Load() == 0 {
-		s.free()
-	}
-}
-
-func (s *logSegment) free() {
-	if !s.freed.Swap(true) {
-		C.shmkit_log_segment_free(s.handle)
 	}
 }
 
@@ -242,9 +230,11 @@ func (l *Log) follow(position uint64) {
 	segment := &logSegment{
 		handle: handle, base: uint64(view.base), length: uint64(view.len),
 		records: view.records, firstNs: (*uint64)(view.first_ns), damage: damageWord(unsafe.Pointer(view.damage)),
+		free: func() { C.shmkit_log_segment_free(handle) },
 	}
+	segment.users.Store(1)
 	if before := l.current.Swap(segment); before != nil {
-		before.retire()
+		before.release()
 	}
 }
 
