@@ -140,6 +140,11 @@
 // `ObjectHeader::state`: an object.
 #define SHMKIT_OBJECT_LIVE 186566637
 
+// How far a slot's generation goes on when it is taken for the first time since the machine started. After a power cut the
+// table may be older on the disk than lock words are: an owner id that was given out shortly before must not be given to
+// somebody else.
+#define SHMKIT_GENERATION_JUMP (1 << 17)
+
 // Record bytes of a segment: at least.
 #define SHMKIT_LOG_MIN_CAPACITY 4096
 
