@@ -156,8 +156,9 @@ static void options_are_checked(void) {
     options.len = 10000;
     EXPECT(SHMKIT_OK, shmkit_heap_open_or_create(name, &options, &heap, &error));
     EXPECT(SHMKIT_OK, shmkit_heap_open_own(name, 0, &same, &error));
-    EXPECT(SHMKIT_ALREADY_EXISTS, shmkit_heap_create(name, &options, &same, &error));
     shmkit_heap_free(same);
+    EXPECT(SHMKIT_ALREADY_EXISTS, shmkit_heap_create(name, &options, &same, &error));
+    CHECK(same == NULL);
     destroy(heap, name);
 }
 
