@@ -13,6 +13,7 @@ if cargo clippy --version >/dev/null 2>&1; then
 else
     echo "check: this toolchain has no clippy: Rust lints are not run ('rustup component add clippy')" >&2
 fi
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package shmkit
 unformatted=$(gofmt -l go examples tests)
 if [ -n "$unformatted" ]; then
     echo "check: not as gofmt wants it: $unformatted" >&2

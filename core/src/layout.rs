@@ -10,7 +10,7 @@
 //! data_offset         user bytes     data_len of data_capacity bytes
 //! ```
 //!
-//! Nothing here is trusted when read: [`crate::region`] copies a header once, checks the copy, and uses only that.
+//! Nothing here is trusted when read: `crate::region` copies a header once, checks the copy, and uses only that.
 
 use std::mem::{align_of, offset_of, size_of};
 

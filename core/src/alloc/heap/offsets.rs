@@ -17,7 +17,7 @@ impl Heap {
     /// be anything.
     ///
     /// Errors: `NoSpace`, `InvalidLength` (0), `InvalidArgument` (an alignment that is no power of two up to
-    /// [`MAX_HEAP_ALIGN`]), `Timeout` (a stopped process has the heap's lock), `Corrupted`, `Closed`.
+    /// [`MAX_HEAP_ALIGN`](crate::MAX_HEAP_ALIGN)), `Timeout` (a stopped process has the heap's lock), `Corrupted`, `Closed`.
     #[inline]
     pub fn reserve(&self, len: usize, align: usize) -> Result<u64> {
         self.take(len, align).map(|block| block.offset)
