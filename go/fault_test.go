@@ -327,6 +327,79 @@ func TestALockInALostPageIsNone(t *testing.T) {
 	}
 }
 
+// Nor is a block that is taken there a block, what is read there a value, or what is appended there a record.
+func TestWhatIsTakenFromALostPageIsNotGiven(t *testing.T) {
+	ctx := t.Context()
+	for _, way := range []string{"allocate", "try", "adopt", "free", "heap", "heap free", "load", "store", "update"} {
+		path := filepath.Join(t.TempDir(), way)
+		region, err := shmkit.Create(path, 64, shmkit.AsFile(), shmkit.WithArenaLen(1<<16))
+		succeed(t, err)
+		pool, err := region.Pool("p", 64, 4)
+		succeed(t, err)
+		published, err := pool.Allocate(ctx)
+		succeed(t, err)
+		handle, err := published.Publish()
+		succeed(t, err)
+		kept, err := pool.Allocate(ctx)
+		succeed(t, err)
+		heap, err := region.Heap("h", 16<<10)
+		succeed(t, err)
+		block, err := heap.Allocate(100)
+		succeed(t, err)
+		value, err := shmkit.OpenValue(region, "v", [3]uint64{7, 7, 7})
+		succeed(t, err)
+		succeed(t, os.Truncate(path, 0))
+		switch way {
+		case "allocate":
+			_, err = pool.Allocate(ctx)
+		case "try":
+			_, _, err = pool.TryAllocate()
+		case "adopt":
+			_, err = pool.Adopt(handle)
+		case "free":
+			err = kept.Free()
+		case "heap":
+			_, err = heap.Allocate(100)
+		case "heap free":
+			err = block.Free()
+		case "load":
+			_, err = value.Load()
+		case "store":
+			err = value.Store([3]uint64{})
+		case "update":
+			_, err = value.Update(func(value [3]uint64) [3]uint64 { return value })
+		}
+		isTruncated(t, way, err)
+		_, err = pool.Allocate(ctx)
+		isTruncated(t, way+", then another", err)
+	}
+}
+
+func TestARecordInALostSegmentIsNone(t *testing.T) {
+	for _, appended := range []int{0, 3} {
+		directory := filepath.Join(t.TempDir(), "log")
+		log, err := shmkit.CreateLog(directory, shmkit.WithSegmentLen(1<<16))
+		succeed(t, err)
+		for range appended { // the first goes through the library, the others do not
+			_, err = log.Append(1, []byte("a record"))
+			succeed(t, err)
+		}
+		segments, err := filepath.Glob(filepath.Join(directory, "*"))
+		succeed(t, err)
+		for _, segment := range segments {
+			if filepath.Base(segment) != "control" {
+				succeed(t, os.Truncate(segment, 0))
+			}
+		}
+		for range 3 {
+			if _, err = log.Append(1, []byte("lost")); err == nil {
+				t.Errorf("after %d: a record was appended to nothing", appended)
+			}
+		}
+		succeed(t, log.Close())
+	}
+}
+
 func TestAFullFileSystemIsAnError(t *testing.T) {
 	if place := os.Getenv("SHMKIT_TEST_SMALL"); place != "" {
 		succeed(t, syscall.Mount("shmkit-test", place, "tmpfs", 0, "size=256k"))

@@ -64,6 +64,7 @@ func (r *Region) openPool(name string, options *C.shmkit_pool_options_t) (*Pool,
 		return nil, err
 	}
 	p.poolWords.fill(&words)
+	p.damage = r.damage
 	manage(p, &p.object, name, gateKey{word: p.signal}, func() { C.shmkit_pool_free(pointer) })
 	return p, nil
 }
@@ -86,8 +87,7 @@ func (p *Pool) Allocate(ctx context.Context) (PoolBlock, error) {
 		return failure(status, &details)
 	}
 	err := p.gate.wait(ctx, p.gone, func(atMost time.Duration) error {
-		slice := min(atMost, longestSlice) // to see within that time when the handle is closed
-		return p.orClosed(within(timeoutOf(slice)), func() error { return within(0) })
+		return p.orClosed(within(C.uint64_t(atMost)), func() error { return within(0) })
 	})
 	if err != nil {
 		return PoolBlock{}, err
@@ -306,7 +306,7 @@ func (p *Pool) given(handle uint64) PoolBlock {
 
 // take is the fast path: a block that is free, its handle, and who took it; or 0.
 func (p *Pool) take() (handle uint64, me uint32) {
-	if p.closed.Load() {
+	if p.closed.Load() || isDamaged(p.damage) {
 		return 0, 0
 	}
 	word := p.me
@@ -318,9 +318,10 @@ func (p *Pool) take() (handle uint64, me uint32) {
 	return handle, me
 }
 
-// keepIfOpen decides about a block that the fast path took on a handle that Close had marked, as for locks.
+// keepIfOpen decides about a block that the fast path took on a handle that Close had marked, or in a page that the file has
+// lost, as for locks.
 func (p *Pool) keepIfOpen(handle uint64, me uint32) (PoolBlock, error) {
-	if !p.closed.Load() || !p.settledClosed() {
+	if !isDamaged(p.damage) && (!p.closed.Load() || !p.settledClosed()) {
 		return p.given(handle), nil
 	}
 	p.giveBack(handle, me)

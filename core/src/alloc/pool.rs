@@ -421,15 +421,19 @@ impl Pool {
     }
 
     /// A block taken while another thread closed the handle is given back: the close may have looked before we took it.
+    /// Nor is one that was taken in a page that the file has lost: there every word is zero, and says that it is free.
     #[inline]
     fn keep_if_open(&self, handle: u64, me: u32) -> Result<u64> {
-        if self.object.is_closed() { Err(self.give_back(handle, me)) } else { Ok(handle) }
+        match self.object.expect_open(ALLOCATE) {
+            Ok(()) => Ok(handle),
+            Err(error) => Err(self.give_back(handle, me, error)),
+        }
     }
 
     #[cold]
-    fn give_back(&self, handle: u64, me: u32) -> Error {
+    fn give_back(&self, handle: u64, me: u32, error: Error) -> Error {
         let _ = self.words().free(handle, me, self.object.memory());
-        self.object.error(ErrorKind::Closed, ALLOCATE)
+        error
     }
 
     #[cold]

@@ -279,6 +279,8 @@ impl ValueBytes {
             .words()
             .load(words.as_mut(), me, self.object.memory())
             .map_err(|stop| self.stopped(stop, operation))?;
+        // What was just read may be zeros in place of a page that the file has lost.
+        self.object.memory().expect_undamaged(operation)?;
         into.copy_from_slice(&bytemuck::cast_slice(words.as_mut())[..self.size]);
         Ok(version)
     }
@@ -290,7 +292,8 @@ impl ValueBytes {
         let mut words = self.words_of(from, operation)?;
         self.words()
             .store(words.as_mut(), me, self.object.memory())
-            .map_err(|stop| self.stopped(stop, operation))
+            .map_err(|stop| self.stopped(stop, operation))?;
+        self.object.memory().expect_undamaged(operation)
     }
 
     /// Replaces the value if it is still the one that [`ValueBytes::load`] returned `version` for; whether it was.
@@ -298,9 +301,11 @@ impl ValueBytes {
         let operation = "store value";
         let me = self.object.me(operation)?;
         let mut words = self.words_of(from, operation)?;
-        self.words()
+        let stored = self
+            .words()
             .store_if(version, words.as_mut(), me, self.object.memory())
-            .map_err(|stop| self.stopped(stop, operation))
+            .map_err(|stop| self.stopped(stop, operation))?;
+        self.object.memory().expect_undamaged(operation).map(|()| stored)
     }
 
     /// Bytes of the value.

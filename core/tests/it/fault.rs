@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::common::{Helper, Name, PATIENCE, role, say};
 use shmkit::{
-    ErrorKind, EventReset, MapOptions, Mapping, Protection, Region, RegionOptions, SemaphoreOptions, Sharing,
-    Wait,
+    ErrorKind, EventReset, HeapOptions, MapOptions, Mapping, PoolOptions, Protection, Region, RegionOptions,
+    SemaphoreOptions, Sharing, Wait,
 };
 
 const PAGE: usize = 4096;
@@ -507,6 +507,40 @@ fn a_lock_in_a_lost_page_is_none() {
             1 => mutex.acquire(&Wait::FOREVER).map(drop),
             2 => lock.acquire_read(&Wait::FOREVER).map(drop),
             _ => lock.acquire_write(&Wait::FOREVER).map(drop),
+        };
+        assert_eq!(kind(first), ErrorKind::MappingTruncated, "{round}");
+    }
+}
+
+/// Nor is a block that is taken there a block, nor what is read there a value.
+#[test]
+fn what_is_taken_from_a_lost_page_is_not_given() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..12 {
+        let path = directory.path().join(format!("region{round}"));
+        let region = RegionOptions::new().arena_len(1 << 16).create(path.as_path(), 64).unwrap();
+        let pool = region.pool("p", PoolOptions::new(64, 4)).unwrap();
+        let published = pool.take(&Wait::FOREVER).unwrap();
+        pool.publish(published).unwrap();
+        let kept = pool.take(&Wait::FOREVER).unwrap();
+        let heap = region.heap("h", HeapOptions::new(16 << 10)).unwrap();
+        let block = heap.reserve(100, 8).unwrap();
+        let word = region.value("w", 7u64).unwrap();
+        let whole = region.value("v", [7u64; 3]).unwrap();
+        cut(&path, 0);
+        let first = match round {
+            0 => pool.take(&Wait::FOREVER).map(drop),
+            1 => pool.try_take().map(drop),
+            2 => pool.take_published(published).map(drop),
+            3 => pool.free(kept),
+            4 => heap.reserve(100, 8).map(drop),
+            5 => heap.reserve_zeroed(100, 8).map(drop),
+            6 => heap.free(block),
+            7 => word.load().map(drop),
+            8 => word.store(1),
+            9 => word.store_if(0, 1).map(drop),
+            10 => whole.load().map(drop),
+            _ => whole.store([1; 3]),
         };
         assert_eq!(kind(first), ErrorKind::MappingTruncated, "{round}");
     }

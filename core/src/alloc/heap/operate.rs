@@ -71,7 +71,7 @@ impl Heap {
     }
 
     /// Runs `body` under the heap's lock. When what is derived from the blocks proves wrong, it is made anew and `body` runs
-    /// once more.
+    /// once more. What it did in a page that the file has lost is not done.
     #[inline]
     pub(super) fn operate<R>(
         &self,
@@ -81,7 +81,7 @@ impl Heap {
         let locked = self.lock(operation)?;
         let me = locked.me;
         let suspect = Cell::new(false);
-        self.with_suspect(&suspect, |engine| match body(engine, me) {
+        let result = self.with_suspect(&suspect, |engine| match body(engine, me) {
             Ok(result) => {
                 if suspect.get() {
                     // What was asked for is done; a chain that is flawed elsewhere is told by what meets it.
@@ -94,7 +94,8 @@ impl Heap {
                 .and_then(|()| body(engine, me))
                 .unwrap_or_else(|flaw| Err(self.flawed(operation, flaw))),
             Err(flaw) => Err(self.flawed(operation, flaw)),
-        })
+        })?;
+        self.object.memory().expect_undamaged(operation).map(|()| result)
     }
 
     #[inline]
