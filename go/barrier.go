@@ -53,7 +53,7 @@ func (r *Region) Barrier(name string, parties int) (*Barrier, error) {
 func (b *Barrier) Wait(ctx context.Context) (leader bool, err error) {
 	raceRelease(b.gate)
 	for {
-		slice := nextSlice(ctx)
+		slice := min(nextSlice(ctx), longestSlice) // the end of the handle wakes nobody either
 		// An arrival that is taken back between two slices is made again at once: if it was the only one missing, it is the
 		// last to arrive.
 		leader, err = b.waitWithin(slice)
@@ -116,7 +116,7 @@ func (b *Barrier) Closed() bool { return b.isClosed() }
 // String returns the kind and name, for people.
 func (b *Barrier) String() string { return b.describe("Barrier") }
 
-// Close ends the part of this handle; repeating it does nothing.
+// Close ends the part of this handle; repeating it does nothing. Goroutines that wait through it get [ErrClosed].
 func (b *Barrier) Close() error {
 	return b.close(func() error {
 		details := newDetails()

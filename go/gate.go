@@ -65,8 +65,8 @@ func leaveGate(key gateKey) {
 	}
 }
 
-// The longest sleep in the kernel while a context may end it. In less than a third of it the library asks anyway
-// whether the owner lives.
+// The longest sleep in the kernel while a context may end it, or the handle, whose end wakes nobody. In less than a third of
+// it the library asks anyway whether the owner lives.
 const longestSlice = 15 * time.Millisecond
 
 // wait takes a shared lock through take, which waits in the kernel for at most the given time and returns an error of
@@ -84,6 +84,9 @@ func (g *gate) wait(ctx context.Context, gone <-chan struct{}, take func(atMost 
 	}
 	for {
 		slice := nextSlice(ctx)
+		if gone != nil {
+			slice = min(slice, longestSlice)
+		}
 		err := take(slice)
 		if slice == 0 || kindOf(err) != ErrTimeout {
 			return because(ctx, err)
