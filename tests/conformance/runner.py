@@ -16,14 +16,30 @@ from urllib.parse import quote, unquote
 
 from runner_heap import HeapCommands
 from runner_log import LogCommands
+from runner_pool import PoolCommands
 
 import shmkit
-from shmkit import Atomic, Barrier, Condvar, Event, Guard, Heap, Mapping, Mutex, Region, RwLock, Segment, Semaphore
+from shmkit import (
+    Atomic,
+    Barrier,
+    Condvar,
+    Event,
+    Guard,
+    Heap,
+    Mapping,
+    Mutex,
+    Pool,
+    Region,
+    RwLock,
+    Segment,
+    Semaphore,
+    Value,
+)
 
 NUMBER = struct.Struct("=Q")
 PATIENCE_S = 20
 
-Object = Region | Mapping | Mutex | RwLock | Semaphore | Condvar | Event | Barrier | Atomic | Heap
+Object = Region | Mapping | Mutex | RwLock | Semaphore | Condvar | Event | Barrier | Atomic | Heap | Pool | Value
 T = TypeVar("T")
 
 
@@ -91,7 +107,7 @@ class Command:
         return {key: self.flag(key) for key in keys}
 
 
-class Runner(HeapCommands, LogCommands):
+class Runner(HeapCommands, LogCommands, PoolCommands):
     def __init__(self) -> None:
         super().__init__()
         self.objects: dict[str, Object] = {}
@@ -314,6 +330,16 @@ class Runner(HeapCommands, LogCommands):
 
     def do_object_remove(self, command: Command) -> None:
         self.a(Region, command).remove_object(command.text("name"))
+
+    def do_object_find(self, command: Command) -> dict[str, object]:
+        found = self.a(Region, command).find_object(command.text("name"))
+        return {"kind": found["kind"], "users": found["users"]}
+
+    def do_object_list(self, command: Command) -> dict[str, object]:
+        return {"names": ",".join(found["name"] for found in self.a(Region, command).objects())}
+
+    def do_region_mode(self, command: Command) -> None:
+        self.objects[command.text("o")] = self.a(Region, command).with_mode(command.text("mode"))
 
     def do_read_lock(self, command: Command) -> dict[str, object]:
         return taken(self.a(RwLock, command).read(command.timeout(), recover=True))

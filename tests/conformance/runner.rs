@@ -7,6 +7,8 @@ mod runner_descriptors;
 mod runner_heap;
 mod runner_log;
 mod runner_objects;
+mod runner_pool;
+mod runner_value;
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -17,8 +19,8 @@ use std::rc::Rc;
 use runner_log::Logs;
 use runner_objects::{Named, add, run_lock};
 use shmkit::{
-    Advice, Error, Flush, Location, MapOptions, Mapping, Protection, Region, RegionOptions, SharedBytes,
-    Sharing,
+    Advice, Error, Flush, Location, MapOptions, Mapping, ObjectMode, Protection, Region, RegionOptions,
+    SharedBytes, Sharing,
 };
 
 fn main() -> ExitCode {
@@ -221,7 +223,7 @@ impl Runner {
     /// Does what a command says; the fields of its answer, each with a space before it.
     fn run(&mut self, command: &Command) -> Outcome<String> {
         if let Some(named) = self.named(command, "h").filter(|_| command.op != "drop") {
-            return named.run(command, self.named(command, "mutex"));
+            return named.run(command, self.named(command, "mutex").or_else(|| self.named(command, "post")));
         }
         match command.op.as_str() {
             "hello" => Ok(format!(" language=rust pid={}", std::process::id())),
@@ -243,12 +245,23 @@ impl Runner {
             "add" => add(self.region(command)?, command, self.named(command, "mutex")),
             "rw_add" => add(self.region(command)?, command, self.named(command, "rwlock")),
             "mutex_open" | "rwlock_open" | "semaphore_open" | "condvar_open" | "event_open"
-            | "barrier_open" | "atomic_open" | "heap_open" => {
+            | "barrier_open" | "atomic_open" | "heap_open" | "pool_open" | "value_open" => {
                 let named = Named::open(self.region(command)?, command)?;
                 self.named.insert(command.text("o")?.to_owned(), named);
                 Ok(String::new())
             }
             "object_remove" => done(self.region(command)?.remove_object(command.text("name")?)),
+            "object_find" => {
+                let found = self.region(command)?.find_object(command.text("name")?)?;
+                let kind = found.kind.map_or("unknown", shmkit::layout::ObjectKind::name);
+                Ok(format!(" kind={} users={}", encode(kind), found.users))
+            }
+            "object_list" => {
+                let listed = self.region(command)?.objects()?;
+                let names: Vec<String> = listed.into_iter().map(|object| object.name).collect();
+                Ok(format!(" names={}", names.join(",")))
+            }
+            "region_mode" => self.change_mode(command),
             "flush" => flush(self.object(command)?, command),
             "check" | "resize" => self.check_or_resize(command),
             "protect" | "advise" => change(self.mapping(command)?, command),
@@ -320,6 +333,19 @@ impl Runner {
             _ => options.open_or_create(location, len)?,
         };
         self.keep(command, Object::Region(region))
+    }
+
+    /// Keeps another handle on a region, which opens named objects in another mode.
+    fn change_mode(&mut self, command: &Command) -> Outcome<String> {
+        let mode = match command.text("mode")? {
+            "find_or_create" => ObjectMode::FindOrCreate,
+            "find" => ObjectMode::Find,
+            "create" => ObjectMode::Create,
+            other => return refuse(format!("mode={other}")),
+        };
+        let region = self.region(command)?.with_mode(mode)?;
+        self.objects.insert(command.text("o")?.to_owned(), Rc::new(Object::Region(region)));
+        Ok(String::new())
     }
 
     fn map(&mut self, command: &Command) -> Outcome<String> {

@@ -19,6 +19,9 @@ struct object {
     shmkit_barrier_t *barrier;
     shmkit_atomic_t *atomic;
     shmkit_heap_t *heap;
+    shmkit_pool_t *pool;
+    shmkit_value_t *value;
+    size_t value_type;
 };
 
 static struct object *objects[MAX_NAMED];
@@ -55,6 +58,8 @@ static void free_handles(struct object *object) {
     shmkit_barrier_free(object->barrier);
     shmkit_atomic_free(object->atomic);
     shmkit_heap_free(object->heap);
+    shmkit_pool_free(object->pool);
+    shmkit_value_free(object->value);
 }
 
 static void release(struct object **slot) {
@@ -75,6 +80,8 @@ static shmkit_status_t close_object(const struct object *object) {
            : object->event     ? shmkit_event_close(object->event, &error)
            : object->barrier   ? shmkit_barrier_close(object->barrier, &error)
            : object->heap      ? shmkit_heap_close(object->heap, &error)
+           : object->pool      ? shmkit_pool_close(object->pool, &error)
+           : object->value     ? shmkit_value_close(object->value, &error)
                                : shmkit_atomic_close(object->atomic, &error);
 }
 

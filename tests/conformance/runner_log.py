@@ -35,6 +35,7 @@ class LogCommands:
     """What the runner does with logs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.logs: dict[str, Log] = {}
         self.readers: dict[str, LogReader] = {}
         self.reservations: dict[str, Reservation] = {}

@@ -4,6 +4,8 @@
 
 #include "runner_handles.h"
 #include "runner_heap.h"
+#include "runner_pool.h"
+#include "runner_value.h"
 
 // One operation on one kind of object.
 struct operation {
@@ -306,6 +308,12 @@ static shmkit_status_t open_in(const struct command *command, const shmkit_regio
     if (strcmp(op, "heap_open") == 0) {
         return open_heap(command, region, name, &object->heap);
     }
+    if (strcmp(op, "pool_open") == 0) {
+        return open_pool(command, region, name, &object->pool);
+    }
+    if (strcmp(op, "value_open") == 0) {
+        return open_value(command, region, name, object);
+    }
     // The kinds of atomics follow each other; what is no type is no kind either.
     uint32_t kind = SHMKIT_OBJECT_KIND_ATOMIC_U32 + (uint32_t)index_of(text_of(command, "type", ""), types);
     return shmkit_atomic_open(region, name, kind, value_of(command, "initial"), &object->atomic, &error);
@@ -341,8 +349,9 @@ static int remove_object(const struct command *command, const struct object *obj
 static const struct operation of_regions[] = {
     {"mutex_open", open_object},     {"rwlock_open", open_object},      {"semaphore_open", open_object},
     {"condvar_open", open_object},   {"event_open", open_object},       {"barrier_open", open_object},
-    {"atomic_open", open_object},    {"heap_open", open_object},        {"object_remove", remove_object},
-    {"lock", run_lock},
+    {"atomic_open", open_object},    {"heap_open", open_object},        {"pool_open", open_object},
+    {"value_open", open_object},     {"object_remove", remove_object},  {"object_find", find_object},
+    {"object_list", list_objects},   {"region_mode", change_mode},      {"lock", run_lock},
     {"try_lock", run_try_lock},      {"unlock", run_unlock},            {"make_consistent", run_make_consistent},
     {"add", run_add},                {"rw_add", run_rw_add},            {NULL, NULL},
 };
@@ -397,6 +406,16 @@ static const struct operation of_heaps[] = {
     {"heap_reclaim", run_heap_reclaim},   {"heap_info", run_heap_info},       {"heap_play", run_heap_play},
     {NULL, NULL},
 };
+static const struct operation of_pools[] = {
+    {"pool_allocate", run_pool_allocate}, {"pool_try_allocate", run_pool_try_allocate}, {"pool_write", run_pool_write},
+    {"pool_read", run_pool_read},         {"pool_free", run_pool_free},                 {"pool_publish", run_pool_publish},
+    {"pool_adopt", run_pool_adopt},       {"pool_recover", run_pool_recover},           {"pool_info", run_pool_info},
+    {"pool_blocks", run_pool_blocks},     {"pool_play", run_pool_play},                 {NULL, NULL},
+};
+static const struct operation of_values[] = {
+    {"value_load", run_value_load},     {"value_store", run_value_store}, {"value_count", run_value_count},
+    {"value_format", run_value_format}, {NULL, NULL},
+};
 static const struct operation of_mappings[] = {{NULL, NULL}};
 
 static const struct operation *operations_of(const struct object *object) {
@@ -409,6 +428,8 @@ static const struct operation *operations_of(const struct object *object) {
            : object->event     ? of_events
            : object->barrier   ? of_barriers
            : object->heap      ? of_heaps
+           : object->pool      ? of_pools
+           : object->value     ? of_values
                                : of_atomics;
 }
 

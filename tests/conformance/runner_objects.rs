@@ -4,11 +4,12 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use shmkit::{
-    Acquired, Atomic, AtomicValue, Barrier, Condvar, Event, EventReset, Heap, Mutex, Notified, Region,
+    Acquired, Atomic, AtomicValue, Barrier, Condvar, Event, EventReset, Heap, Mutex, Notified, Pool, Region,
     RwLock, Semaphore, SemaphoreKind, SemaphoreOptions, Wait,
 };
 
-use crate::{Command, Outcome, done, refuse, runner_heap};
+use crate::runner_value::AnyValue;
+use crate::{Command, Outcome, done, refuse, runner_heap, runner_pool};
 
 /// A named object that a handle's name stands for.
 pub enum Named {
@@ -22,6 +23,8 @@ pub enum Named {
     AtomicU64(Atomic<u64>),
     AtomicI64(Atomic<i64>),
     Heap(Box<Heap>),
+    Pool(Box<Pool>),
+    Value(Box<AnyValue>),
 }
 
 impl Named {
@@ -40,13 +43,15 @@ impl Named {
             }
             "barrier_open" => Named::Barrier(region.barrier(name, small(command, "parties")?)?),
             "heap_open" => Named::Heap(Box::new(runner_heap::open(region, name, command)?)),
+            "pool_open" => Named::Pool(Box::new(runner_pool::open(region, name, command)?)),
+            "value_open" => Named::Value(Box::new(AnyValue::open(region, name, command)?)),
             _ => open_atomic(region, name, command)?,
         };
         Ok(named)
     }
 
-    /// Does what the command says with this object.
-    pub fn run(&self, command: &Command, mutex: Option<&Named>) -> Outcome<String> {
+    /// Does what the command says with this object and, if it takes two, with the other.
+    pub fn run(&self, command: &Command, other: Option<&Named>) -> Outcome<String> {
         if command.op == "close" {
             return done(self.close());
         }
@@ -54,13 +59,21 @@ impl Named {
             Named::Mutex(mutex) => run_lock(mutex, command),
             Named::RwLock(lock) => run_rwlock(lock, command),
             Named::Semaphore(semaphore) => run_semaphore(semaphore, command),
-            Named::Condvar(condvar) => run_condvar(condvar, command, mutex),
+            Named::Condvar(condvar) => run_condvar(condvar, command, other),
             Named::Event(event) => run_event(event, command),
             Named::Barrier(barrier) => run_barrier(barrier, command),
             Named::AtomicU32(atomic) => run_atomic(atomic, command, |number| number as u32),
             Named::AtomicU64(atomic) => run_atomic(atomic, command, |number| number as u64),
             Named::AtomicI64(atomic) => run_atomic(atomic, command, |number| number as i64),
             Named::Heap(heap) => runner_heap::run(heap, command),
+            Named::Pool(pool) => {
+                let post = match other {
+                    Some(Named::AtomicU64(post)) => Some(post),
+                    _ => None,
+                };
+                runner_pool::run(pool, command, post)
+            }
+            Named::Value(value) => value.run(command),
         }
     }
 
@@ -76,6 +89,8 @@ impl Named {
             Named::AtomicU64(atomic) => atomic.close(),
             Named::AtomicI64(atomic) => atomic.close(),
             Named::Heap(heap) => heap.close(),
+            Named::Pool(pool) => pool.close(),
+            Named::Value(value) => value.close(),
         }
     }
 }

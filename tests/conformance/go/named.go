@@ -15,14 +15,10 @@ import (
 func (r *runner) runNamed(c command) (string, error) {
 	switch c.op {
 	case "mutex_open", "rwlock_open", "semaphore_open", "condvar_open", "event_open", "barrier_open", "atomic_open",
-		"heap_open":
+		"heap_open", "pool_open", "value_open":
 		return "", r.openNamed(c)
-	case "object_remove":
-		region, err := find[*shmkit.Region](r, c)
-		if err != nil {
-			return "", err
-		}
-		return "", region.RemoveObject(c.arguments["name"])
+	case "object_remove", "object_find", "object_list", "region_mode":
+		return r.runDirectory(c)
 	}
 	ctx, cancel, err := c.context()
 	if err != nil {
@@ -46,6 +42,10 @@ func (r *runner) runNamed(c command) (string, error) {
 		return runBarrier(ctx, o, c)
 	case *shmkit.Heap:
 		return runHeap(o, c)
+	case *pool:
+		return r.runPool(ctx, o, c)
+	case anyValue:
+		return o.runValue(c)
 	case *shmkit.Atomic[uint32]:
 		return runAtomic(ctx, o, c)
 	case *shmkit.Atomic[uint64]:
@@ -97,6 +97,10 @@ func openNamed(region *shmkit.Region, name string, c command) (object, error) {
 		return region.Barrier(name, int(min(parties, math.MaxInt)))
 	case "heap_open":
 		return openHeap(region, name, c)
+	case "pool_open":
+		return openPool(region, name, c)
+	case "value_open":
+		return openValue(region, name, c)
 	}
 	return openAtomic(region, name, c)
 }
