@@ -12,7 +12,8 @@ import pytest
 from conformance.actor import Actor, command
 
 KILLS = 15
-BATCH = 60
+#: Long enough that all are at work at the same time, and that the victim dies in the middle.
+BATCH = 2000
 BLOCKS = 9
 VICTIM_SEED = 250
 
