@@ -238,7 +238,9 @@ static void it_says_when_a_record_is_on_the_disk(void) {
     EXPECT(SHMKIT_CLOSED, shmkit_log_flush(log, &error));
     // The handle's end calls who is left.
     shmkit_log_free(log);
+    pthread_mutex_lock(&told.lock);
     CHECK(told.calls == 2 && told.status == SHMKIT_OK);
+    pthread_mutex_unlock(&told.lock);
 }
 
 static const char *shared_directory;

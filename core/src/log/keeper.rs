@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -33,6 +33,10 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Keeper {
     state: Mutex<State>,
     changed: Condvar,
+    /// A round of the thread has ended.
+    rested: Condvar,
+    /// The process that the thread runs in.
+    pid: AtomicU32,
     /// The owner id of the process that the thread runs in: a forked child has another one, and no thread.
     runs_for: AtomicU32,
     /// Somebody asked for a flush that has not begun.
@@ -44,6 +48,38 @@ struct State {
     stop: bool,
     pending: Vec<(u64, Callback)>,
     thread: Option<JoinHandle<()>>,
+    /// While the thread keeps the handle: the number of its round, and who it is.
+    at_work: Option<(u64, ThreadId)>,
+}
+
+/// A round of the thread: it ends after all that the thread had of the handle has been dropped.
+struct Round<'a>(&'a Keeper);
+
+impl Drop for Round<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().at_work = None;
+        self.0.rested.notify_all();
+    }
+}
+
+/// Lets the end of a handle wait for the round under way. Its thread may have the last part of the handle then, and ends it:
+/// who is left would be called when the handle's owner believes that all is over.
+pub(super) struct EndOfRound(pub Arc<Keeper>);
+
+impl Drop for EndOfRound {
+    fn drop(&mut self) {
+        let keeper = &self.0;
+        if keeper.pid.load(Relaxed) != std::process::id() {
+            return; // there was no thread, or it is the parent's
+        }
+        let mut state = keeper.state.lock();
+        let round = state.at_work;
+        // A callback that drops the handle must not wait for itself.
+        let is_anothers = round.is_some_and(|(_, thread)| thread != std::thread::current().id());
+        while is_anothers && state.at_work == round {
+            keeper.rested.wait(&mut state);
+        }
+    }
 }
 
 impl Inner {
@@ -81,6 +117,8 @@ impl Inner {
         // Without a thread the next one to need it tries again; the last flush is made when the handle ends.
         if let Ok(thread) = spawned {
             state.thread = Some(thread);
+            state.at_work = None;
+            self.keeper.pid.store(std::process::id(), Relaxed);
             self.keeper.runs_for.store(me, Relaxed);
         }
     }
@@ -158,7 +196,7 @@ impl Inner {
 
 /// The thread. It keeps the handle only while it works, so that the handle can end.
 fn run(inner: &Weak<Inner>, keeper: &Arc<Keeper>, durability: Durability) {
-    loop {
+    for number in 0u64.. {
         let ticked = {
             let mut state = keeper.state.lock();
             let is_lazy = matches!(durability, Durability::Interval(_) | Durability::Bytes(_));
@@ -172,8 +210,11 @@ fn run(inner: &Weak<Inner>, keeper: &Arc<Keeper>, durability: Durability) {
             if state.stop {
                 return;
             }
+            state.at_work = Some((number, std::thread::current().id()));
             matches!(durability, Durability::Interval(_)) || !is_lazy && !state.pending.is_empty()
         };
+        // Declared before the handle, so dropped after it.
+        let _round = Round(keeper);
         let Some(inner) = inner.upgrade() else { return };
         let kicked = keeper.kicked.swap(false, Relaxed);
         let has_unsynced = inner.has_unsynced();

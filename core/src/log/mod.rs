@@ -44,7 +44,7 @@ pub use reservation::Reservation;
 pub use status::{LogStatus, Verified};
 
 use self::control::Control;
-use self::keeper::Keeper;
+use self::keeper::{EndOfRound, Keeper};
 use self::segment::SegmentMap;
 use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::error::{ErrorKind, Result};
@@ -83,6 +83,8 @@ pub struct Ticket {
 /// ```
 pub struct Log {
     inner: Arc<Inner>,
+    /// Behind `inner`, so dropped after it.
+    _end: EndOfRound,
 }
 
 /// What a handle, its readers and its reservations share.
@@ -167,7 +169,8 @@ impl Log {
             fail_next_flush: Mutex::new(None),
             control,
         });
-        Ok(Log { inner })
+        let _end = EndOfRound(Arc::clone(&inner.keeper));
+        Ok(Log { inner, _end })
     }
 
     /// Creates a log in this directory with the default options: [`LogOptions::create`].

@@ -310,6 +310,48 @@ fn the_end_of_a_handle_flushes_and_tells_who_waits() {
     log.close().unwrap();
 }
 
+/// The thread has the handle while it calls back, so it is the one that ends it: the drop returns after that all the same.
+#[test]
+fn the_end_of_a_handle_waits_for_who_is_being_told() {
+    let (_directory, log) = log(LogOptions::new());
+    let ((entered, enters), (go, goes)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    let first = log.append_deferred(0, b"x").unwrap();
+    log.on_durable(first, move |_| {
+        entered.send(()).unwrap();
+        goes.recv().unwrap();
+    })
+    .unwrap();
+    enters.recv().unwrap();
+    let (told, hear) = std::sync::mpsc::channel();
+    let second = log.append_deferred(0, b"y").unwrap();
+    log.on_durable(second, move |result| told.send(result).unwrap()).unwrap();
+    let let_go = std::thread::spawn(move || {
+        // Long enough that a drop which does not wait has returned.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        go.send(()).unwrap();
+    });
+    drop(log);
+    hear.try_recv().expect("told before the end").unwrap();
+    let_go.join().unwrap();
+}
+
+/// A callback may own the handle, which then ends inside of it.
+#[test]
+fn a_callback_may_drop_the_handle() {
+    let (_directory, log) = log(LogOptions::new());
+    let log = Arc::new(log);
+    let (told, hear) = std::sync::mpsc::channel();
+    let ticket = log.append_deferred(0, b"x").unwrap();
+    let (pass, passed) = std::sync::mpsc::channel::<Arc<Log>>();
+    log.on_durable(ticket, move |_| {
+        drop(passed.recv().unwrap());
+        told.send(()).unwrap();
+    })
+    .unwrap();
+    pass.send(log).unwrap();
+    hear.recv_timeout(std::time::Duration::from_secs(30)).expect("it does not wait for itself");
+}
+
 #[test]
 fn an_old_segment_is_left() {
     let age = std::time::Duration::from_millis(20);
