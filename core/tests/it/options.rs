@@ -11,6 +11,7 @@ use shmkit::{
 };
 
 const SIZE: usize = 10_000;
+const PAGE: usize = 4096;
 const CASES: u32 = 1500;
 
 /// What is mapped.
@@ -313,6 +314,53 @@ fn check_mapping(mapping: &Mapping, len: usize, asked: &Asked, object: &Object) 
     } else {
         prop_assert_eq!(written.unwrap_err().kind(), ErrorKind::ReadOnly);
     }
+    check_extras(mapping, len, asked)?;
+    check_growth(mapping, len, asked)
+}
+
+/// The guard watches what can be cut, a lock holds the pages, and no huge page is where none is wanted.
+fn check_extras(mapping: &Mapping, len: usize, asked: &Asked) -> Result<(), TestCaseError> {
+    let is_file = !matches!(asked.kind, Kind::Anonymous | Kind::Sysv);
+    prop_assert_eq!(mapping.is_guarded(), asked.fault_guard && is_file, "guard");
+    prop_assert!(mapping.check().is_ok());
+    let memory = mapping.memory_use().unwrap();
+    let pages = len.next_multiple_of(PAGE) as u64;
+    match asked.lock {
+        Some(MemoryLock::Now) if asked.protection != Protection::None => {
+            prop_assert!(memory.locked >= pages, "{memory:?}");
+        }
+        None => prop_assert_eq!(memory.locked, 0),
+        _ => {}
+    }
+    prop_assert!(mapping.page_size() == PAGE || asked.huge_pages != HugePages::AsSystem);
+    Ok(())
+}
+
+/// What was reserved can be used, without a move, as far as the object reaches or may grow.
+fn check_growth(mapping: &Mapping, len: usize, asked: &Asked) -> Result<(), TestCaseError> {
+    let capacity = mapping.capacity();
+    prop_assert!(capacity >= asked.reserve.max(len), "{capacity}");
+    let wanted = (len + 5000).min(capacity);
+    let (end, base) = (asked.offset as usize + wanted, mapping.as_ptr());
+    let reaches = match asked.kind {
+        Kind::Anonymous => true,
+        Kind::MissingPath => end <= asked.offset as usize + len,
+        _ => end <= SIZE,
+    };
+    match mapping.resize(wanted) {
+        Ok(()) => {
+            prop_assert!(reaches || asked.create || asked.grow, "beyond the end");
+            prop_assert_eq!((mapping.len(), mapping.as_ptr()), (wanted, base));
+            let read = mapping.read_at(wanted - 1, &mut [0]);
+            prop_assert_eq!(read.is_ok(), asked.protection != Protection::None);
+        }
+        Err(error) => {
+            prop_assert_eq!(error.kind(), ErrorKind::OutOfRange, "{}", error);
+            prop_assert!(!reaches && !asked.create && !asked.grow);
+            prop_assert_eq!(mapping.len(), len);
+        }
+    }
+    prop_assert_eq!(mapping.resize(capacity + 1).unwrap_err().kind(), ErrorKind::LimitExceeded);
     Ok(())
 }
 
