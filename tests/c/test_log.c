@@ -205,6 +205,14 @@ static void be_told(void *context, shmkit_status_t status, const shmkit_error_t 
     pthread_mutex_unlock(&told->lock);
 }
 
+// The sanitizer sees what the library allocates here and frees in another thread, but not the locks of the library: ours
+// stands for them. The flush of a new ticket has not ended, so nobody is told at once, inside of the lock.
+static void ask_to_be_told(shmkit_log_t *log, const shmkit_log_ticket_t *ticket, struct told *told) {
+    pthread_mutex_lock(&told->lock);
+    EXPECT(SHMKIT_OK, shmkit_log_on_durable(log, ticket, be_told, told, &error));
+    pthread_mutex_unlock(&told->lock);
+}
+
 static void it_says_when_a_record_is_on_the_disk(void) {
     shmkit_log_t *log = create_log(fresh_path(), 65536, SHMKIT_DURABILITY_GROUP, 0);
     struct told told = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, SHMKIT_INTERNAL};
@@ -213,7 +221,7 @@ static void it_says_when_a_record_is_on_the_disk(void) {
     bool durable = true;
     EXPECT(SHMKIT_OK, shmkit_log_is_durable(log, &ticket, &durable, &error));
     CHECK(!durable);
-    EXPECT(SHMKIT_OK, shmkit_log_on_durable(log, &ticket, be_told, &told, &error));
+    ask_to_be_told(log, &ticket, &told);
     pthread_mutex_lock(&told.lock);
     while (told.calls == 0) {
         pthread_cond_wait(&told.changed, &told.lock);
@@ -233,7 +241,7 @@ static void it_says_when_a_record_is_on_the_disk(void) {
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_log_wait_durable(log, NULL, 0, 0, &error));
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_log_wait_durable(log, &ticket, 0, 8, &error));
     EXPECT(SHMKIT_OK, shmkit_log_append_deferred(log, 1, "x", 1, &ticket, &error));
-    EXPECT(SHMKIT_OK, shmkit_log_on_durable(log, &ticket, be_told, &told, &error));
+    ask_to_be_told(log, &ticket, &told);
     EXPECT(SHMKIT_OK, shmkit_log_close(log, &error));
     EXPECT(SHMKIT_CLOSED, shmkit_log_flush(log, &error));
     // The handle's end calls who is left.

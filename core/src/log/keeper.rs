@@ -48,8 +48,10 @@ struct State {
     stop: bool,
     pending: Vec<(u64, Callback)>,
     thread: Option<JoinHandle<()>>,
-    /// While the thread keeps the handle: the number of its round, and who it is.
-    at_work: Option<(u64, ThreadId)>,
+    /// The thread, during a round.
+    at_work: Option<ThreadId>,
+    /// Handles that end: no round begins.
+    holds: u32,
 }
 
 /// A round of the thread: it ends after all that the thread had of the handle has been dropped.
@@ -62,22 +64,42 @@ impl Drop for Round<'_> {
     }
 }
 
-/// Lets the end of a handle wait for the round under way. Its thread may have the last part of the handle then, and ends it:
-/// who is left would be called when the handle's owner believes that all is over.
-pub(super) struct EndOfRound(pub Arc<Keeper>);
+/// A handle's hold on the thread while the handle ends. In its rounds the thread has a part of the handle: were that the last,
+/// the thread would end it, and call who is left when the handle's owner believes that all is over.
+pub(super) struct Hold {
+    keeper: Arc<Keeper>,
+    taken: bool,
+}
 
-impl Drop for EndOfRound {
-    fn drop(&mut self) {
-        let keeper = &self.0;
+impl Hold {
+    pub(super) fn new(keeper: &Arc<Keeper>) -> Hold {
+        Hold { keeper: Arc::clone(keeper), taken: false }
+    }
+
+    /// Waits for the round under way; the next one begins after this has been dropped.
+    pub(super) fn take(&mut self) {
+        let keeper = &self.keeper;
         if keeper.pid.load(Relaxed) != std::process::id() {
             return; // there was no thread, or it is the parent's
         }
         let mut state = keeper.state.lock();
-        let round = state.at_work;
+        state.holds += 1;
+        self.taken = true;
         // A callback that drops the handle must not wait for itself.
-        let is_anothers = round.is_some_and(|(_, thread)| thread != std::thread::current().id());
-        while is_anothers && state.at_work == round {
+        let me = std::thread::current().id();
+        while state.at_work.is_some_and(|thread| thread != me) {
             keeper.rested.wait(&mut state);
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.taken {
+            let mut state = self.keeper.state.lock();
+            state.holds = state.holds.saturating_sub(1);
+            drop(state);
+            self.keeper.changed.notify_one();
         }
     }
 }
@@ -108,6 +130,7 @@ impl Inner {
             // It does not exist in this process, and there is nothing to join.
             std::mem::forget(parents);
             state.pending.clear();
+            (state.at_work, state.holds) = (None, 0);
         }
         let (inner, keeper) = (self.this.clone(), Arc::clone(&self.keeper));
         let durability = self.durability;
@@ -117,7 +140,6 @@ impl Inner {
         // Without a thread the next one to need it tries again; the last flush is made when the handle ends.
         if let Ok(thread) = spawned {
             state.thread = Some(thread);
-            state.at_work = None;
             self.keeper.pid.store(std::process::id(), Relaxed);
             self.keeper.runs_for.store(me, Relaxed);
         }
@@ -196,7 +218,7 @@ impl Inner {
 
 /// The thread. It keeps the handle only while it works, so that the handle can end.
 fn run(inner: &Weak<Inner>, keeper: &Arc<Keeper>, durability: Durability) {
-    for number in 0u64.. {
+    loop {
         let ticked = {
             let mut state = keeper.state.lock();
             let is_lazy = matches!(durability, Durability::Interval(_) | Durability::Bytes(_));
@@ -207,10 +229,13 @@ fn run(inner: &Weak<Inner>, keeper: &Arc<Keeper>, durability: Durability) {
                     _ => drop(keeper.changed.wait_for(&mut state, LOOK_AGAIN)),
                 }
             }
+            while state.holds > 0 && !state.stop {
+                keeper.changed.wait(&mut state);
+            }
             if state.stop {
                 return;
             }
-            state.at_work = Some((number, std::thread::current().id()));
+            state.at_work = Some(std::thread::current().id());
             matches!(durability, Durability::Interval(_)) || !is_lazy && !state.pending.is_empty()
         };
         // Declared before the handle, so dropped after it.

@@ -44,7 +44,7 @@ pub use reservation::Reservation;
 pub use status::{LogStatus, Verified};
 
 use self::control::Control;
-use self::keeper::{EndOfRound, Keeper};
+use self::keeper::{Hold, Keeper};
 use self::segment::SegmentMap;
 use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::error::{ErrorKind, Result};
@@ -84,7 +84,7 @@ pub struct Ticket {
 pub struct Log {
     inner: Arc<Inner>,
     /// Behind `inner`, so dropped after it.
-    _end: EndOfRound,
+    hold: Hold,
 }
 
 /// What a handle, its readers and its reservations share.
@@ -146,6 +146,12 @@ impl Drop for Inner {
     }
 }
 
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.hold.take();
+    }
+}
+
 impl Log {
     fn over(control: Control) -> Result<Log> {
         let parameters = &control.parameters;
@@ -169,8 +175,8 @@ impl Log {
             fail_next_flush: Mutex::new(None),
             control,
         });
-        let _end = EndOfRound(Arc::clone(&inner.keeper));
-        Ok(Log { inner, _end })
+        let hold = Hold::new(&inner.keeper);
+        Ok(Log { inner, hold })
     }
 
     /// Creates a log in this directory with the default options: [`LogOptions::create`].

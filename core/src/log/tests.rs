@@ -310,7 +310,7 @@ fn the_end_of_a_handle_flushes_and_tells_who_waits() {
     log.close().unwrap();
 }
 
-/// The thread has the handle while it calls back, so it is the one that ends it: the drop returns after that all the same.
+/// The thread has a part of the handle while it calls back. It must not be the last part.
 #[test]
 fn the_end_of_a_handle_waits_for_who_is_being_told() {
     let (_directory, log) = log(LogOptions::new());
