@@ -356,8 +356,8 @@ static void run_fault(void) {
     must(file >= 0 && close(file) == 0, "mkstemp");
     map_file(&guarded, path, 0);
     map_file(&unguarded, path, SHMKIT_MAP_NO_FAULT_GUARD);
-    compare("fault.read_4k.c.vs_unguarded", 200000, read_4k, &guarded, read_4k, &unguarded);
-    compare("fault.sum_4m.c.vs_unguarded", 20, sum_4m, &guarded, sum_4m, &unguarded);
+    compare("fault.read_4k.c.vs_unguarded", 50000, read_4k, &guarded, read_4k, &unguarded);
+    compare("fault.sum_4m.c.vs_unguarded", 10, sum_4m, &guarded, sum_4m, &unguarded);
     shmkit_mapping_free(guarded.mapping);
     shmkit_mapping_free(unguarded.mapping);
     unlink(path);
@@ -411,8 +411,8 @@ static void run_windows(void) {
     must(blocks.whole != MAP_FAILED, "mmap");
     for (uint64_t offset = 0; offset < FILE_LEN; offset += BLOCK)
         must(shmkit_window_cache_read_at(blocks.cache, offset, blocks.block, BLOCK, NULL) == SHMKIT_OK, "read");
-    compare("windows.random_4k_fits.c.vs_one_mapping", 300000, read_windows, &blocks, read_one_mapping, &blocks);
-    compare("windows.random_4k_fits.c.vs_pread", 300000, read_windows, &blocks, read_by_pread, &blocks);
+    compare("windows.random_4k_fits.c.vs_one_mapping", 5000, read_windows, &blocks, read_one_mapping, &blocks);
+    compare("windows.random_4k_fits.c.vs_pread", 5000, read_windows, &blocks, read_by_pread, &blocks);
     shmkit_window_cache_free(blocks.cache);
 }
 

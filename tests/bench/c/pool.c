@@ -61,8 +61,8 @@ void run_pool(void) {
     options.block_size = 64;
     options.count = 1024;
     must(shmkit_pool_open(state.region, "p", &options, &state.pool, NULL) == SHMKIT_OK, "open pool");
-    compare("pool.allocate_free.c.vs_mutex", 1000000, allocate_and_free, &state, lock_and_unlock, &state);
-    compare("pool.allocate_free.c.vs_malloc", 1000000, allocate_and_free, &state, malloc_and_free, &state);
+    compare("pool.allocate_free.c.vs_mutex", 300000, allocate_and_free, &state, lock_and_unlock, &state);
+    compare("pool.allocate_free.c.vs_malloc", 300000, allocate_and_free, &state, malloc_and_free, &state);
     free_state(&state);
 }
 
@@ -99,7 +99,7 @@ static void write_under_mutex(void *state, long count) {
 void run_value(void) {
     struct state state = open_state("c-value");
     must(shmkit_value_open(state.region, "v", 64, "8Q", NULL, &state.value, NULL) == SHMKIT_OK, "open value");
-    compare("value.load_64_bytes.c.vs_mutex_and_copy", 1000000, load, &state, read_under_mutex, &state);
-    compare("value.store_64_bytes.c.vs_mutex_and_copy", 1000000, store, &state, write_under_mutex, &state);
+    compare("value.load_64_bytes.c.vs_mutex_and_copy", 300000, load, &state, read_under_mutex, &state);
+    compare("value.store_64_bytes.c.vs_mutex_and_copy", 300000, store, &state, write_under_mutex, &state);
     free_state(&state);
 }

@@ -24,7 +24,9 @@ namespace ipc = boost::interprocess;
 namespace {
 
 constexpr int ROUNDS = 11;
+// Of the pool: short enough for a round to run undisturbed on a busy machine.
 constexpr int POOL_ROUNDS = 101;
+constexpr std::size_t BATCH = 256;
 constexpr std::size_t HEAP_LEN = 16 << 20;
 
 void must(bool good, const char *what) {
@@ -267,7 +269,7 @@ void heap_group(const char *path) {
 // Pairs of an allocation and a release, nanoseconds each; `held` blocks at once.
 template <typename Allocate, typename Release>
 double time_of_pairs(std::size_t held, Allocate allocate, Release release) {
-    constexpr std::size_t PAIRS = 100'000;
+    constexpr std::size_t PAIRS = 20 * BATCH;
     std::vector<decltype(allocate())> blocks(held);
     auto start = std::chrono::steady_clock::now();
     for (std::size_t done = 0; done < PAIRS; done += held) {
@@ -291,7 +293,7 @@ template <typename Allocator> void compare_pool(const std::string &peer, const s
     ipc::managed_shared_memory memory(ipc::create_only, name.c_str(), 1 << 20);
     ipc::shared_memory_object::remove(name.c_str());
     Allocator boost(memory.get_segment_manager());
-    for (std::size_t held : {std::size_t{1}, std::size_t{256}}) {
+    for (std::size_t held : {std::size_t{1}, BATCH}) {
         auto ours = [&] {
             return time_of_pairs(
                 held,

@@ -26,7 +26,7 @@ func runFault() {
 	for _, read := range []struct {
 		name          string
 		length, count int
-	}{{"read_4k", 4096, 200_000}, {"read_64b", 64, 2_000_000}} {
+	}{{"read_4k", 4096, 50_000}, {"read_64b", 64, 200_000}} {
 		place := make([]byte, read.length)
 		both(read.name, read.count, func(mapping *shmkit.Mapping, count int) {
 			for at := range count {

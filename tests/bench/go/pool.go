@@ -25,14 +25,14 @@ func runPool() {
 			must(block.Free())
 		}
 	}
-	compare("pool.allocate_free.go.vs_mutex", 1_000_000, ours, func(count int) {
+	compare("pool.allocate_free.go.vs_mutex", 300_000, ours, func(count int) {
 		for range count {
 			must(mutex.Lock(ctx))
 			must(mutex.Unlock())
 		}
 	})
 	pooled := sync.Pool{New: func() any { return new([64]byte) }}
-	compare("pool.allocate_free.go.vs_sync_pool", 1_000_000, ours, func(count int) {
+	compare("pool.allocate_free.go.vs_sync_pool", 300_000, ours, func(count int) {
 		for range count {
 			pooled.Put(pooled.Get())
 		}
@@ -50,7 +50,7 @@ func runValue() {
 	defer mutex.Close()
 	ctx := context.Background()
 	var copied [64]byte
-	compare("value.load_64_bytes.go.vs_mutex_and_copy", 300_000, func(count int) {
+	compare("value.load_64_bytes.go.vs_mutex_and_copy", 100_000, func(count int) {
 		for range count {
 			_, err := value.Load()
 			must(err)

@@ -9,11 +9,11 @@ def run_pool(compare, scratch_region):
     pool, mutex = region.pool("p", 64, 1024), region.mutex("m")
     ours = {"allocate": pool.allocate}
     with_block = "with allocate(): pass"
-    compare("pool.with_block.python.vs_with_mutex", 100_000, with_block, "with mutex: pass", ours, {"mutex": mutex})
+    compare("pool.with_block.python.vs_with_mutex", 30_000, with_block, "with mutex: pass", ours, {"mutex": mutex})
     pair = "allocate().free()"
     names = {"acquire": mutex.acquire, "release": mutex.release}
-    compare("pool.allocate_free.python.vs_mutex", 100_000, pair, "acquire(); release()", ours, names)
-    compare("pool.allocate_free.python.vs_bytearray", 100_000, pair, "bytearray(64)", ours, {})
+    compare("pool.allocate_free.python.vs_mutex", 30_000, pair, "acquire(); release()", ours, names)
+    compare("pool.allocate_free.python.vs_bytearray", 30_000, pair, "bytearray(64)", ours, {})
 
 
 def run_value(compare, scratch_region):
@@ -22,7 +22,7 @@ def run_value(compare, scratch_region):
     shared = multiprocessing.Value("d", 0.0)
     compare(
         "value.load_8_bytes.python.vs_multiprocessing_value",
-        100_000,
+        30_000,
         "load()",
         "shared.value",
         {"load": word.load},
@@ -30,7 +30,7 @@ def run_value(compare, scratch_region):
     )
     compare(
         "value.store_8_bytes.python.vs_multiprocessing_value",
-        100_000,
+        30_000,
         "store(1.5)",
         "shared.value = 1.5",
         {"store": word.store},
@@ -41,7 +41,7 @@ def run_value(compare, scratch_region):
     names["numbers"] = (1.0,) * 8
     compare(
         "value.load_64_bytes.python.vs_mutex_and_struct",
-        100_000,
+        30_000,
         "load()",
         "with mutex: read(region)",
         {"load": wide.load},
@@ -49,7 +49,7 @@ def run_value(compare, scratch_region):
     )
     compare(
         "value.store_64_bytes.python.vs_mutex_and_struct",
-        100_000,
+        30_000,
         "store(numbers)",
         "with mutex: write(region, 0, *numbers)",
         {"store": wide.store, "numbers": names["numbers"]},

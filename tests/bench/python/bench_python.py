@@ -67,12 +67,12 @@ def run_lock():
         peers = {"acquire": peer.acquire, "release": peer.release, "lock": peer}
         for case, names in [("", ours), ("mutex_", ours_mutex)]:
             pair, bound = "lock.acquire(); lock.release()", "acquire(); release()"
-            compare(f"lock.{case}acquire_release.python.vs_{peer_name}", 200_000, pair, pair, names, peers)
-            compare(f"lock.{case}bound_acquire_release.python.vs_{peer_name}", 200_000, bound, bound, names, peers)
+            compare(f"lock.{case}acquire_release.python.vs_{peer_name}", 50_000, pair, pair, names, peers)
+            compare(f"lock.{case}bound_acquire_release.python.vs_{peer_name}", 50_000, bound, bound, names, peers)
             held = "with lock: pass"
-            compare(f"lock.{case}with.python.vs_{peer_name}", 200_000, held, held, names, peers)
+            compare(f"lock.{case}with.python.vs_{peer_name}", 50_000, held, held, names, peers)
             made = "with region.lock(): pass" if names is ours else "with mutex.lock(): pass"
-            compare(f"lock.{case}with_lock.python.vs_{peer_name}", 200_000, made, held, names, peers)
+            compare(f"lock.{case}with_lock.python.vs_{peer_name}", 50_000, made, held, names, peers)
 
 
 def run_rwlock():
@@ -82,7 +82,7 @@ def run_rwlock():
         statement = f"with rwlock.{how}(): pass"
         ours, peers = {"rwlock": region.rwlock("rwlock")}, {"lock": peer}
         name = f"rwlock.with_{how}.python.vs_multiprocessing_lock"
-        compare(name, 200_000, statement, "with lock: pass", ours, peers)
+        compare(name, 50_000, statement, "with lock: pass", ours, peers)
 
 
 def run_semaphore():
@@ -95,8 +95,8 @@ def run_semaphore():
             semaphore = region.semaphore(f"{case}semaphore", 1, tracked=tracked)
             ours, peers = {"semaphore": semaphore}, {"semaphore": peer}
             pair, held = "semaphore.acquire(); semaphore.release()", "with semaphore: pass"
-            compare(f"semaphore.{case}acquire_release.python.vs_{peer_name}", 200_000, pair, pair, ours, peers)
-            compare(f"semaphore.{case}with.python.vs_{peer_name}", 200_000, held, held, ours, peers)
+            compare(f"semaphore.{case}acquire_release.python.vs_{peer_name}", 50_000, pair, pair, ours, peers)
+            compare(f"semaphore.{case}with.python.vs_{peer_name}", 50_000, held, held, ours, peers)
 
 
 class TwoProcesses:
@@ -196,7 +196,7 @@ def run_condvar():
 
 
 def run_copy():
-    for label, size, count in [("64b", 64, 200_000), ("4k", 4096, 100_000), ("1m", 1 << 20, 300)]:
+    for label, size, count in [("64b", 64, 50_000), ("4k", 4096, 30_000), ("1m", 1 << 20, 300)]:
         region = scratch_region("py-copy", size)
         names = {"region": region, "source": bytes(size), "size": size, "target": memoryview(bytearray(size))}
         compare(
@@ -220,7 +220,7 @@ def run_item():
         ("slice_get_4k", "m[64:4160]"),
         ("slice_set_4k", "m[64:4160] = block"),
     ]:
-        compare(f"item.{label}.python.vs_mmap", 200_000, statement, statement, ours, peers)
+        compare(f"item.{label}.python.vs_mmap", 50_000, statement, statement, ours, peers)
 
 
 def run_fault():
@@ -237,7 +237,7 @@ def run_fault():
             ("slice_4k", "m[4096:8192]"),
             ("view_4k", "bytes(view[4096:8192])"),
         ]:
-            compare(f"fault.{case}.python.vs_unguarded", 100_000, statement, statement, *both)
+            compare(f"fault.{case}.python.vs_unguarded", 30_000, statement, statement, *both)
         for names in both:
             names.pop("view").release()
 
@@ -258,10 +258,10 @@ def run_windows():
         ours = "read(next_offset(), 4096)"
         peer = "at = next_offset(); whole[at:at + 4096]"
         names_of_peer = {"whole": whole, "next_offset": offsets.__next__}
-        compare("windows.random_4k_fits.python.vs_mmap", 100_000, ours, peer, names, names_of_peer)
+        compare("windows.random_4k_fits.python.vs_mmap", 3_000, ours, peer, names, names_of_peer)
         names_of_peer = {"pread": os.pread, "fd": file.fileno(), "next_offset": offsets.__next__}
         peer = "pread(fd, 4096, next_offset())"
-        compare("windows.random_4k_fits.python.vs_pread", 100_000, ours, peer, names, names_of_peer)
+        compare("windows.random_4k_fits.python.vs_pread", 3_000, ours, peer, names, names_of_peer)
 
 
 def run_flush():
@@ -289,7 +289,7 @@ def run_heap():
         shmkit.Region.unlink(name)
         compare(
             "heap.pair_best_fit.python.vs_bytearray",
-            100_000,
+            30_000,
             "allocate(500)",
             "bytearray(500)",
             {"allocate": heap.allocate},

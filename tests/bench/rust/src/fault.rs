@@ -24,17 +24,17 @@ pub fn run() {
     };
     let mut into = vec![0; 4096];
     let place = std::cell::RefCell::new(&mut into);
-    both("read_4k", 200_000, &|mapping, count| {
+    both("read_4k", 50_000, &|mapping, count| {
         for at in 0..count as usize {
             mapping.read_at(at * 4096 % LEN, black_box(&mut **place.borrow_mut())).expect("read");
         }
     });
-    both("read_64b", 2_000_000, &|mapping, count| {
+    both("read_64b", 200_000, &|mapping, count| {
         for at in 0..count as usize {
             mapping.read_at(at * 64 % LEN, black_box(&mut place.borrow_mut()[..64])).expect("read");
         }
     });
-    both("sum_4m", 30, &|mapping, count| {
+    both("sum_4m", 10, &|mapping, count| {
         let view = mapping.view().expect("view");
         for _ in 0..count {
             // SAFETY: nobody writes the file while it is read.
@@ -45,7 +45,7 @@ pub fn run() {
     drop((guarded, unguarded));
     compare(
         "fault.map_touch_unmap.rust.vs_unguarded",
-        2000,
+        20,
         |count| (0..count).for_each(|_| drop(black_box(map(true)))),
         |count| (0..count).for_each(|_| drop(black_box(map(false)))),
     );

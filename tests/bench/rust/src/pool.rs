@@ -9,7 +9,9 @@ use crate::iceoryx2::IndexSet;
 use crate::processes::two_processes;
 use crate::{ROUNDS, compare, median, report};
 
-const COUNT: u64 = 1_000_000;
+const COUNT: u64 = 300_000;
+/// Of each of two processes: enough for what they do at once to outweigh beginning and end.
+const COUNT_OF_TWO: u64 = 1_000_000;
 const BATCH: u64 = 256;
 
 fn scratch_region(tag: &str) -> Region {
@@ -56,7 +58,7 @@ pub fn pool() {
         |count| (0..count).for_each(|_| set.release(black_box(set.acquire()))),
     );
     let mut indices = Vec::with_capacity(BATCH as usize);
-    compare("pool.batch_of_256.rust.vs_iceoryx2_robust_index_set", COUNT / 10, batches_of_pool, |count| {
+    compare("pool.batch_of_256.rust.vs_iceoryx2_robust_index_set", 100 * BATCH, batches_of_pool, |count| {
         batches(&mut indices, count, || set.acquire(), |index| set.release(index))
     });
     compare(
@@ -67,15 +69,15 @@ pub fn pool() {
     );
     let alone = || {
         let start = Instant::now();
-        allocate_and_free(&pool, COUNT);
-        start.elapsed().as_nanos() as f64 / COUNT as f64
+        allocate_and_free(&pool, COUNT_OF_TWO);
+        start.elapsed().as_nanos() as f64 / COUNT_OF_TWO as f64
     };
     // Each opens the pool for itself: where a process begins to look is its own affair.
     let both = |count| {
         let pool = region.find_pool("p").expect("pool");
         allocate_and_free(&pool, count);
     };
-    let rounds: Vec<_> = (0..ROUNDS).map(|_| (two_processes(COUNT, both), alone())).collect();
+    let rounds: Vec<_> = (0..ROUNDS).map(|_| (two_processes(COUNT_OF_TWO, both), alone())).collect();
     let times = (median(rounds.iter().map(|round| round.0)), median(rounds.iter().map(|round| round.1)));
     report("pool.two_processes.rust.vs_one_process", times.0, times.1);
 }

@@ -35,8 +35,8 @@ struct Offsets {
 }
 
 impl Offsets {
-    fn below(limit: u64) -> Offsets {
-        Offsets { state: 1, limit }
+    fn below(limit: u64, state: u64) -> Offsets {
+        Offsets { state, limit }
     }
 
     fn next(&mut self) -> u64 {
@@ -45,9 +45,13 @@ impl Offsets {
     }
 }
 
+/// Whose blocks: were they the same for both, the second would find them in the processor's cache.
+const OURS: u64 = 1;
+const PEER: u64 = 1 << 40;
+
 /// Reads `count` random blocks below `limit`.
-fn random(limit: u64, mut read: impl FnMut(u64, &mut [u8])) -> impl FnMut(u64) {
-    let mut offsets = Offsets::below(limit);
+fn random(limit: u64, whose: u64, mut read: impl FnMut(u64, &mut [u8])) -> impl FnMut(u64) {
+    let mut offsets = Offsets::below(limit, whose);
     let mut block = vec![0; BLOCK];
     move |count| {
         for _ in 0..count {
@@ -62,22 +66,21 @@ pub fn run() {
     let whole = MapOptions::new().map_file(&file).expect("map");
     whole.advise(.., Advice::PopulateRead).expect("populate");
     let one_mapping =
-        |limit| random(limit, |offset, block| whole.read_at(offset as usize, block).expect("read"));
-    let pread = |limit| random(limit, |offset, block| file.read_exact_at(block, offset).expect("pread"));
+        |limit| random(limit, PEER, |offset, block| whole.read_at(offset as usize, block).expect("read"));
+    let pread =
+        |limit| random(limit, PEER, |offset, block| file.read_exact_at(block, offset).expect("pread"));
     let map_each = |limit| {
-        random(limit, |offset, block| {
+        random(limit, PEER, |offset, block| {
             let mapping = MapOptions::new().offset(offset).len(BLOCK).map_file(&file).expect("map");
             mapping.read_at(0, block).expect("read");
         })
     };
-    for (case, window_len, limit, count) in [
-        ("fits", LEN / 64, LEN, 100_000),
-        ("hot", 4 << 20, 240 << 20, 100_000),
-        ("misses", 4 << 20, LEN, 10_000),
-    ] {
+    for (case, window_len, limit, count) in
+        [("fits", LEN / 64, LEN, 5_000), ("hot", 4 << 20, 240 << 20, 5_000), ("misses", 4 << 20, LEN, 2_000)]
+    {
         let options = WindowOptions::new().window_len(window_len).pattern(Advice::Random);
         let cache = options.open_file(&file).expect("open window cache");
-        let ours = || random(limit, |offset, block| cache.read_at(offset, block).expect("read"));
+        let ours = || random(limit, OURS, |offset, block| cache.read_at(offset, block).expect("read"));
         // Each page is touched once before: page faults belong to warming up, here as in the one mapping.
         let mut block = [0; BLOCK];
         for offset in (0..limit).step_by(BLOCK) {
