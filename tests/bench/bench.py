@@ -40,7 +40,8 @@ def main(groups):
                 row["ratio"] = round(row["ours_ns"] / row["peer_ns"], 3)
                 results.append(row)
                 print(
-                    f"{row['name']:<56} {row['ours_ns']:>12.1f} {row['peer_ns']:>12.1f} {row['ratio']:>7.3f}",
+                    f"{row['name']:<56} {row['ours_ns']:>12.1f} {row['peer_ns']:>12.1f} {row['ratio']:>7.3f}"
+                    + f"  ({row['unit']})" * ("unit" in row),
                     flush=True,
                 )
         if process.returncode:

@@ -15,7 +15,7 @@ func runHeap() {
 	must(shmkit.Unlink(name))
 	defer heap.Close()
 	var kept []byte
-	compare("heap.pair_best_fit.go.vs_make", 200_000, func(count int) {
+	compare("heap.pair_best_fit.go.vs_make", 20_000, func(count int) {
 		for i := range count {
 			block, err := heap.Allocate(16 + i*61%700)
 			must(err)
