@@ -41,7 +41,7 @@ def main(groups):
                 results.append(row)
                 print(
                     f"{row['name']:<56} {row['ours_ns']:>12.1f} {row['peer_ns']:>12.1f} {row['ratio']:>7.3f}"
-                    + f"  ({row['unit']})" * ("unit" in row),
+                    + (f"  ({row['unit']})" if "unit" in row else ""),
                     flush=True,
                 )
         if process.returncode:

@@ -7,7 +7,7 @@ use shmkit::{Heap, HeapOptions, HeapStrategy, Region};
 
 use crate::compare;
 
-const COUNT: u64 = 200_000;
+const COUNT: u64 = 60_000;
 /// Blocks that live meanwhile, of many sizes, with gaps between them.
 const LIVING: usize = 10_000;
 
