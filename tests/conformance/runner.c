@@ -296,6 +296,20 @@ static int resize_object(const struct command *command, const struct object *obj
     return 0;
 }
 
+static int residency(const struct object *object, uint64_t offset, size_t len) {
+    uint8_t states[4096];
+    size_t pages, resident = 0;
+    shmkit_status_t status = shmkit_mapping_residency(object->mapping, offset, len, states, sizeof states, &pages, NULL, &error);
+    if (status != SHMKIT_OK) {
+        return done(status);
+    }
+    for (size_t i = 0; i < pages; i++) {
+        resident += states[i] & SHMKIT_PAGE_RESIDENT;
+    }
+    printf("ok pages=%zu resident=%zu\n", pages, resident);
+    return 0;
+}
+
 static int change_range(const struct command *command, const struct object *object) {
     static const char *const advice_names[] = {"normal", "random", "sequential", "will_need", "dont_need", NULL};
     static const uint32_t advices[] = {SHMKIT_ADVICE_NORMAL, SHMKIT_ADVICE_RANDOM, SHMKIT_ADVICE_SEQUENTIAL,
@@ -318,13 +332,23 @@ static int change_range(const struct command *command, const struct object *obje
                    ? done(shmkit_mapping_protect(object->mapping, offset, len, protection, &error))
                    : fail("unknown protection");
     }
+    if (strcmp(command->op, "lock_memory") == 0) {
+        uint32_t how = flag(command, "on_fault") ? SHMKIT_LOCK_ON_FAULT : 0;
+        return done(shmkit_mapping_lock_memory(object->mapping, offset, len, how, &error));
+    }
+    if (strcmp(command->op, "unlock_memory") == 0) {
+        return done(shmkit_mapping_unlock_memory(object->mapping, offset, len, &error));
+    }
+    if (strcmp(command->op, "residency") == 0) {
+        return residency(object, offset, len);
+    }
     size_t advice = index_of(text_of(command, "advice", ""), advice_names);
     return advice_names[advice] ? done(shmkit_mapping_advise(object->mapping, offset, len, advices[advice], &error))
                                 : fail("unknown advice");
 }
 
 static int use_object(const struct command *command, struct object **slot) {
-    static const char *const ranges[] = {"flush", "protect", "advise", NULL};
+    static const char *const ranges[] = {"flush", "protect", "advise", "lock_memory", "unlock_memory", "residency", NULL};
     const char *op = command->op;
     struct object *object = *slot;
     if (strcmp(op, "close") == 0) {

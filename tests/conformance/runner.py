@@ -455,6 +455,17 @@ class Runner(HeapCommands, LogCommands, PoolCommands):
     def do_advise(self, command: Command) -> None:
         self.a(Mapping, command).advise(command.text("advice"), **command.given("offset", "len"))
 
+    def do_lock_memory(self, command: Command) -> None:
+        on_fault = command.flag("on_fault")
+        self.a(Mapping, command).lock_memory(**command.given("offset", "len"), on_fault=on_fault)
+
+    def do_unlock_memory(self, command: Command) -> None:
+        self.a(Mapping, command).unlock_memory(**command.given("offset", "len"))
+
+    def do_residency(self, command: Command) -> dict[str, object]:
+        counts = self.a(Mapping, command).residency(**command.given("offset", "len")).counts()
+        return {"pages": counts.pages, "resident": counts.resident}
+
     def do_close(self, command: Command) -> None:
         self.object(command).close()
 

@@ -19,8 +19,8 @@ use std::rc::Rc;
 use runner_log::Logs;
 use runner_objects::{Named, add, run_lock};
 use shmkit::{
-    Advice, Error, Flush, Location, MapOptions, Mapping, ObjectMode, Protection, Region, RegionOptions,
-    SharedBytes, Sharing,
+    Advice, Error, Flush, Location, MapOptions, Mapping, MemoryLock, ObjectMode, Protection, Region,
+    RegionOptions, SharedBytes, Sharing,
 };
 
 fn main() -> ExitCode {
@@ -264,7 +264,9 @@ impl Runner {
             "region_mode" => self.change_mode(command),
             "flush" => flush(self.object(command)?, command),
             "check" | "resize" => self.check_or_resize(command),
-            "protect" | "advise" => change(self.mapping(command)?, command),
+            "protect" | "advise" | "lock_memory" | "unlock_memory" | "residency" => {
+                change(self.mapping(command)?, command)
+            }
             "close" => done(self.object(command)?.close()),
             "drop" => {
                 let name = command.text("h")?;
@@ -456,6 +458,15 @@ fn change(mapping: &Mapping, command: &Command) -> Outcome<String> {
     let (start, end) = range(mapping.len(), command)?;
     match command.op.as_str() {
         "protect" => done(mapping.protect(start..end, command.protection()?)),
+        "lock_memory" => {
+            let how = if command.flag("on_fault") { MemoryLock::OnFault } else { MemoryLock::Now };
+            done(mapping.lock_memory(start..end, how))
+        }
+        "unlock_memory" => done(mapping.unlock_memory(start..end)),
+        "residency" => {
+            let counts = mapping.residency(start..end)?.counts();
+            Ok(format!(" pages={} resident={}", counts.pages, counts.resident))
+        }
         _ => done(mapping.advise(start..end, command.advice()?)),
     }
 }

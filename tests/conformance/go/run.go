@@ -52,10 +52,13 @@ func (r *runner) run(c command) (string, error) {
 			return "", err
 		}
 		return checkOrResize(o, c)
-	case "protect", "advise":
+	case "protect", "advise", "lock_memory", "unlock_memory", "residency":
 		mapping, err := find[*shmkit.Mapping](r, c)
 		if err != nil {
 			return "", err
+		}
+		if c.op == "residency" {
+			return residency(mapping, c)
 		}
 		return "", change(mapping, c)
 	case "close":
@@ -170,6 +173,19 @@ func checkOrResize(o memory, c command) (string, error) {
 	return fmt.Sprintf(" len=%d", o.Len()), nil
 }
 
+func residency(mapping *shmkit.Mapping, c command) (string, error) {
+	offset, length, err := c.span(mapping.Len())
+	if err != nil {
+		return "", err
+	}
+	states, err := mapping.ResidencyRange(offset, length)
+	if err != nil {
+		return "", err
+	}
+	counts := states.Counts()
+	return fmt.Sprintf(" pages=%d resident=%d", counts.Pages, counts.Resident), nil
+}
+
 func change(mapping *shmkit.Mapping, c command) error {
 	offset, length, err := c.span(mapping.Len())
 	if err != nil {
@@ -181,6 +197,16 @@ func change(mapping *shmkit.Mapping, c command) error {
 			return err
 		}
 		return mapping.ProtectRange(offset, length, protection)
+	}
+	switch c.op {
+	case "lock_memory":
+		how := shmkit.LockNow
+		if c.flag("on_fault") {
+			how = shmkit.LockOnFault
+		}
+		return mapping.LockMemoryRange(offset, length, how)
+	case "unlock_memory":
+		return mapping.UnlockMemoryRange(offset, length)
 	}
 	advices := map[string]shmkit.Advice{
 		"normal": shmkit.AdviseNormal, "random": shmkit.AdviseRandom, "sequential": shmkit.AdviseSequential,
