@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import ipc_report
+import log_report
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "build" / "bench"
@@ -52,6 +53,7 @@ def main(groups):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
     ipc_report.write(results, path.parent)
+    log_report.write(results, path.parent)
     print(f"bench: {len(results)} figures in {path.relative_to(ROOT)}")
 
 

@@ -153,9 +153,10 @@ pub fn reader() {
     report("log.read_100.rust.vs_append", column(|round| round.0), column(|round| round.1));
 }
 
-/// How long single appends take: of so many, the slowest but a part.
+/// How long single appends take: all but the slowest part of them. `log_report.py` draws these.
 pub fn latency() {
-    const PARTS: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)];
+    const PARTS: [(&str, f64); 6] =
+        [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("p9999", 0.9999), ("p99999", 0.99999)];
     let scratch = Scratch::new("latency");
     let log = options().create(scratch.path().join("log")).expect("create log");
     let mut file = std::fs::File::create(scratch.path().join("plain")).expect("create file");
