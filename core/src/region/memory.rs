@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use super::attachment::{Attachment, Slots};
 use super::directory::{self, Place};
 use super::header::{Geometry, flaw_error};
+use super::waiting::LastWait;
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, FixedHeader, LiveHeader, MutexRecord, OwnerWord};
@@ -51,6 +52,7 @@ pub(crate) struct Memory {
     /// Whether it is a file on a device.
     pub persistent: bool,
     attachment: Attachment,
+    last_wait: LastWait,
     /// Open handles of all kinds, and those of the region itself: with the last of these, nobody could unlock the guard.
     /// Changed only inside [`fork::exclude`].
     handles: AtomicUsize,
@@ -142,6 +144,7 @@ impl Memory {
             writable,
             persistent: storage == Storage::Device,
             attachment,
+            last_wait: LastWait::default(),
             handles: AtomicUsize::new(1),
             regions: AtomicUsize::new(1),
             retired: AtomicBool::new(false),
@@ -525,11 +528,14 @@ impl Party for Memory {
         }
         let slots = self.slots();
         let slot = slots.get(slot_index(self.me_if_attached()));
+        let offset = self.offset_of(word);
+        let since_ns = self.last_wait.since(offset, since_ns);
         if let Some(slot) = slot {
             slot.waits_ns.store(since_ns, Ordering::Relaxed);
-            slot.waits_for.store(self.offset_of(word) as u64, Ordering::Relaxed);
+            slot.waits_for.store(offset as u64, Ordering::Relaxed);
         }
         let woken = futex::wait(word, expected, at_most);
+        self.last_wait.ended(offset, since_ns, woken == Wake::TimedOut);
         if let Some(slot) = slot {
             slot.waits_for.store(0, Ordering::Relaxed);
         }

@@ -18,6 +18,7 @@ mod named;
 pub(crate) mod object;
 mod pages;
 mod resize;
+mod waiting;
 
 use std::fmt;
 use std::ops::RangeBounds;
