@@ -181,16 +181,7 @@ impl SegmentMap {
             if writable { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ };
         let capacity = control.capacity() as usize;
         let len = LOG_SEGMENT_HEADER_SIZE + capacity;
-        let request = Request {
-            offset: 0,
-            len,
-            private: false,
-            protection,
-            populate: false,
-            no_reserve: false,
-            huge_page: None,
-            reserve: 0,
-        };
+        let request = Request::shared(len, protection);
         let mut map = Map::of_file(object.as_fd(), &request)?;
         if is_enabled() {
             map.guard(ObjectFile::duplicate(object.as_fd()).ok().map(Arc::new), &request);

@@ -79,7 +79,7 @@ impl CodeOptions {
         } else {
             let flags =
                 if self.allow_wx { READ_WRITE_EXECUTE } else { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE };
-            (Map::anonymous(&request(len, flags)).map_err(fail)?, None)
+            (Map::anonymous(&Request::shared(len, flags)).map_err(fail)?, None)
         };
         let callable = self.patchable || self.allow_wx;
         let stage = RwLock::new(Stage { alias, sealed: false, callable });
@@ -89,25 +89,13 @@ impl CodeOptions {
 
 const CREATE: &str = "map code";
 
-fn request(len: usize, protection: ProtFlags) -> Request {
-    Request {
-        offset: 0,
-        len,
-        private: false,
-        protection,
-        populate: false,
-        no_reserve: false,
-        huge_page: None,
-        reserve: 0,
-    }
-}
-
 /// One memory at two addresses: for executing, and for writing.
 fn map_twice(len: usize) -> Result<(Map, Map), Errno> {
     let memory = ObjectFile::memfd(c"shmkit-code", true)?;
     memory.reserve(len as u64)?;
-    let run = Map::of_file(memory.as_fd(), &request(len, READ_EXECUTE))?;
-    let alias = Map::of_file(memory.as_fd(), &request(len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE))?;
+    let run = Map::of_file(memory.as_fd(), &Request::shared(len, READ_EXECUTE))?;
+    let alias =
+        Map::of_file(memory.as_fd(), &Request::shared(len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE))?;
     Ok((run, alias))
 }
 

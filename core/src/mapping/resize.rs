@@ -35,16 +35,7 @@ enum Growth {
 impl Origin {
     /// Something that keeps its length.
     pub(super) fn fixed() -> Origin {
-        let request = Request {
-            offset: 0,
-            len: 0,
-            private: false,
-            protection: ProtFlags::empty(),
-            populate: false,
-            no_reserve: false,
-            huge_page: None,
-            reserve: 0,
-        };
+        let request = Request::shared(0, ProtFlags::empty());
         Origin { file: Mutex::new(None), request, growth: Growth::Never }
     }
 

@@ -556,16 +556,7 @@ fn map_all(segment: &Segment, geometry: &Geometry, writable: bool, operation: &'
     let protection =
         if writable { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ };
     let len = geometry.total_len().and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX);
-    let request = Request {
-        offset: 0,
-        len,
-        private: false,
-        protection,
-        populate: false,
-        no_reserve: false,
-        huge_page: None,
-        reserve: 0,
-    };
+    let request = Request::shared(len, protection);
     let mut map = Map::of_file(segment.as_fd(), &request).map_err(|errno| segment.fail(operation, errno))?;
     if is_enabled() {
         map.guard(ObjectFile::duplicate(segment.as_fd()).ok().map(Arc::new), &request);

@@ -54,6 +54,22 @@ pub struct Request {
     pub reserve: usize,
 }
 
+impl Request {
+    /// A shared map of `len` bytes from the file's start, and nothing special about it.
+    pub const fn shared(len: usize, protection: ProtFlags) -> Request {
+        Request {
+            offset: 0,
+            len,
+            private: false,
+            protection,
+            populate: false,
+            no_reserve: false,
+            huge_page: None,
+            reserve: 0,
+        }
+    }
+}
+
 /// A second address of pages that a [`Map`] has: unmapped when dropped.
 pub struct Alias {
     /// Dropped first, as in a [`Map`].
