@@ -12,7 +12,7 @@ use shmkit::{Error, ErrorKind};
 
 use crate::arguments::{Place, natural};
 use crate::bytes::{self, Bytes};
-use crate::error::Result;
+use crate::error::{Result, on_exit};
 use crate::object::Named;
 use crate::view::{self, Source};
 
@@ -234,10 +234,7 @@ impl Block {
         _exc_value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
-        match self.free() {
-            Err(_) if !exc_type.is_none() => Ok(()),
-            freed => freed,
-        }
+        on_exit(exc_type, self.free())
     }
 
     /// A copy of `len` bytes. Raises OutOfRangeError, InvalidBlockError.

@@ -10,7 +10,7 @@ use shmkit::{CodeOptions, ErrorKind};
 
 use crate::arguments::{self, Place};
 use crate::bytes;
-use crate::error::Result;
+use crate::error::{Result, on_exit};
 
 /// Memory that machine code is written to, sealed, and then called; nothing in it can be written and executed at once.
 ///
@@ -170,10 +170,7 @@ impl CodeMemory {
         traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let _ = (exc_value, traceback);
-        match self.core.close() {
-            Err(error) if exc_type.is_none() => Err(error.into()),
-            _ => Ok(()),
-        }
+        on_exit(exc_type, self.core.close())
     }
 
     fn __repr__(&self) -> String {

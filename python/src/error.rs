@@ -15,6 +15,17 @@ pub enum Failure {
 /// The result of methods that call the core.
 pub type Result<T> = std::result::Result<T, Failure>;
 
+/// What `__exit__` answers after `ended`: what the body raised goes on, also when the end failed.
+pub fn on_exit<T, E: Into<Failure>>(
+    exc_type: &Bound<'_, PyAny>,
+    ended: std::result::Result<T, E>,
+) -> Result<()> {
+    match ended {
+        Err(error) if exc_type.is_none() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure::Shmkit(error)

@@ -9,7 +9,7 @@ use shmkit::{ErrorKind, HeapOptions, HeapStrategy, Location};
 
 use crate::arguments::{self, Place, choose, natural};
 use crate::block::{Block, Holding};
-use crate::error::Result;
+use crate::error::{Result, on_exit};
 use crate::object::{Named, Origin, address};
 use crate::view::{self, Source};
 
@@ -289,10 +289,7 @@ impl Heap {
         _exc_value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
-        match self.close() {
-            Err(_) if !exc_type.is_none() => Ok(()),
-            closed => closed,
-        }
+        on_exit(exc_type, self.close())
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> Result<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {

@@ -13,7 +13,7 @@ use shmkit::{Durability, Error, ErrorKind, LogOptions, ReadFrom};
 use crate::arguments::{self, Place};
 use crate::bytes::with_contiguous;
 use crate::detached::Detached;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, on_exit};
 use crate::log_reader::LogReader;
 use crate::log_record::Reservation;
 use crate::object::address;
@@ -537,10 +537,7 @@ impl Log {
         traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let _ = (exc_value, traceback);
-        match self.close(exc_type.py()) {
-            Err(error) if exc_type.is_none() => Err(error),
-            _ => Ok(()),
-        }
+        on_exit(exc_type, self.close(exc_type.py()))
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> Result<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {

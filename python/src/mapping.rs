@@ -13,7 +13,7 @@ use shmkit::{ErrorKind, Flush, MapOptions};
 
 use crate::arguments::{self, Place};
 use crate::bytes;
-use crate::error::Result;
+use crate::error::{Result, on_exit};
 use crate::pages;
 use crate::view::{self, Source};
 
@@ -457,10 +457,7 @@ impl Mapping {
         traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let _ = (exc_value, traceback);
-        match self.core.close() {
-            Err(error) if exc_type.is_none() => Err(error.into()),
-            _ => Ok(()),
-        }
+        on_exit(exc_type, self.core.close())
     }
 
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {

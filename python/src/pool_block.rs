@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyMemoryView};
 use shmkit::{Error, ErrorKind};
 
 use crate::bytes::{self, Bytes};
-use crate::error::Result;
+use crate::error::{Result, on_exit};
 use crate::object::Named;
 use crate::view::{self, Source};
 
@@ -175,10 +175,7 @@ impl PoolBlock {
         traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let _ = (exc_value, traceback);
-        match self.free() {
-            Err(_) if !exc_type.is_none() => Ok(()),
-            freed => freed,
-        }
+        on_exit(exc_type, self.free())
     }
 
     /// A copy of `len` bytes. Raises OutOfRangeError, InvalidBlockError.

@@ -15,7 +15,7 @@ use crate::atomic::Atomic;
 use crate::barrier::Barrier;
 use crate::bytes;
 use crate::condvar::Condvar;
-use crate::error::Result;
+use crate::error::{Result, on_exit};
 use crate::event::Event;
 use crate::guard::Guard;
 use crate::heap::{self, Heap};
@@ -688,10 +688,7 @@ impl Region {
         traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let _ = (exc_value, traceback);
-        match self.close() {
-            Err(error) if exc_type.is_none() => Err(error),
-            _ => Ok(()),
-        }
+        on_exit(exc_type, self.close())
     }
 
     /// Pickles by name and id: who unpickles opens the same region, or gets ReplacedError.

@@ -10,7 +10,7 @@ use shmkit::{ErrorKind, SemaphoreKind, SemaphoreOptions};
 
 use crate::aio;
 use crate::arguments::{Place, count, limit};
-use crate::error::Result;
+use crate::error::{Result, on_exit};
 use crate::object::{Named, Origin, address};
 use crate::waiting;
 
@@ -118,10 +118,7 @@ impl Semaphore {
         traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let _ = (exc_value, traceback);
-        match self.object.core.release(1) {
-            Err(error) if exc_type.is_none() => Err(error.into()),
-            _ => Ok(()),
-        }
+        on_exit(exc_type, self.object.core.release(1))
     }
 
     /// A permit for `async with`: it waits without blocking the event loop, at most `timeout` seconds, then raises

@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyTuple};
 use shmkit::{ErrorKind, SYSV_PRIVATE, SysvSegmentOptions, SysvSemaphoreOptions};
 
 use crate::arguments::{self, Place};
-use crate::error::Result;
+use crate::error::{Result, on_exit};
 use crate::mapping::{self, Mapping};
 use crate::waiting;
 
@@ -336,10 +336,7 @@ impl SysvSemaphore {
         traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let _ = (exc_value, traceback);
-        match self.core.release(1) {
-            Err(error) if exc_type.is_none() => Err(error.into()),
-            _ => Ok(()),
-        }
+        on_exit(exc_type, self.core.release(1))
     }
 
     /// Pickles by id.

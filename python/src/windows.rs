@@ -13,7 +13,7 @@ use shmkit::{ErrorKind, Flush, WindowOptions};
 
 use crate::arguments::{self, Place};
 use crate::bytes;
-use crate::error::Result;
+use crate::error::{Result, on_exit};
 
 const OPEN: &str = "open window cache";
 
@@ -226,10 +226,7 @@ impl WindowCache {
         traceback: &Bound<'_, PyAny>,
     ) -> Result<()> {
         let _ = (exc_value, traceback);
-        match self.close(py) {
-            Err(error) if exc_type.is_none() => Err(error),
-            _ => Ok(()),
-        }
+        on_exit(exc_type, self.close(py))
     }
 
     fn __repr__(&self) -> String {
