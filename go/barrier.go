@@ -53,7 +53,7 @@ func (r *Region) Barrier(name string, parties int) (*Barrier, error) {
 func (b *Barrier) Wait(ctx context.Context) (leader bool, err error) {
 	raceRelease(b.gate)
 	for {
-		slice := min(nextSlice(ctx), longestSlice) // the end of the handle wakes nobody either
+		slice := nextShortSlice(ctx) // the end of the handle wakes nobody either
 		// An arrival that is taken back between two slices is made again at once: if it was the only one missing, it is the
 		// last to arrive.
 		leader, err = b.waitWithin(slice)

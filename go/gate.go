@@ -109,6 +109,11 @@ func nextSlice(ctx context.Context) time.Duration {
 	return slice
 }
 
+// nextShortSlice is nextSlice for a wait that the end of a handle, which wakes nobody, ends too.
+func nextShortSlice(ctx context.Context) time.Duration {
+	return min(nextSlice(ctx), longestSlice)
+}
+
 // because turns the time-out of a last attempt into the error of the context that ended the wait.
 func because(ctx context.Context, err error) error {
 	if kindOf(err) != ErrTimeout {

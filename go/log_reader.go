@@ -127,7 +127,7 @@ func (r *LogReader) Next(ctx context.Context) (LogRecord, error) {
 // nextBySlices is Next for a reader that cannot leave word that it sleeps.
 func (r *LogReader) nextBySlices(ctx context.Context) (LogRecord, error) {
 	for {
-		slice := min(nextSlice(ctx), longestSlice)
+		slice := nextShortSlice(ctx)
 		record, err := r.read(slice)
 		if slice == 0 || kindOf(err) != ErrTimeout {
 			return record, because(ctx, err)

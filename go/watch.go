@@ -82,7 +82,7 @@ func (g *gate) lead(ctx context.Context, gone <-chan struct{}, v sharedWord, pas
 		if isDamaged(v.damage) {
 			return false
 		}
-		slice := min(nextSlice(ctx), longestSlice)
+		slice := nextShortSlice(ctx)
 		select {
 		case <-gone:
 			return false
