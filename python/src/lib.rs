@@ -33,6 +33,7 @@ mod pool;
 mod pool_block;
 mod quick;
 mod region;
+mod region_objects;
 mod rwlock;
 mod segment;
 mod semaphore;

@@ -1,4 +1,4 @@
-//! `shmkit.Mapping`.
+//! `shmkit.Mapping`. The methods for its pages are in `pages`.
 
 use std::ffi::c_int;
 use std::os::fd::BorrowedFd;
@@ -14,7 +14,6 @@ use shmkit::{ErrorKind, Flush, MapOptions};
 use crate::arguments::{self, Place};
 use crate::bytes;
 use crate::error::{Result, on_exit};
-use crate::pages;
 use crate::view::{self, Source};
 
 /// One mapped range of a file, or of memory that no file backs.
@@ -25,7 +24,7 @@ use crate::view::{self, Source};
 /// pickled.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct Mapping {
-    core: Arc<shmkit::Mapping>,
+    pub(crate) core: Arc<shmkit::Mapping>,
 }
 
 impl Mapping {
@@ -308,89 +307,6 @@ impl Mapping {
         let protection = arguments::protection(protection, place)?;
         let range = arguments::range(offset, len, self.core.len(), place)?;
         Ok(self.core.protect(range, protection)?)
-    }
-
-    /// Tells the kernel what a range will be used for. Raises OutOfRangeError, InvalidArgumentError, ReadOnlyError, ClosedError,
-    /// UnsupportedError (this kernel, or this kind of memory, knows no such advice).
-    #[pyo3(
-        signature = (advice, offset=None, len=None),
-        text_signature = "($self, advice, offset=0, len=None)"
-    )]
-    fn advise(
-        &self,
-        py: Python<'_>,
-        advice: &str,
-        offset: Option<&Bound<'_, PyAny>>,
-        len: Option<&Bound<'_, PyAny>>,
-    ) -> Result<()> {
-        pages::advise(py, &*self.core, advice, (offset, len))
-    }
-
-    /// The state of each page of a range, a `Residency`. Raises OutOfRangeError, ClosedError.
-    #[pyo3(signature = (offset=None, len=None), text_signature = "($self, offset=0, len=None)")]
-    fn residency<'py>(
-        &self,
-        py: Python<'py>,
-        offset: Option<&Bound<'py, PyAny>>,
-        len: Option<&Bound<'py, PyAny>>,
-    ) -> Result<Bound<'py, PyAny>> {
-        pages::residency(py, &*self.core, (offset, len))
-    }
-
-    /// How many pages have which flag, in each of `cells` equal parts of a range (fewer when it has fewer pages): a list of
-    /// `PageCounts`. Raises OutOfRangeError, InvalidArgumentError, ClosedError.
-    #[pyo3(
-        signature = (cells, offset=None, len=None),
-        text_signature = "($self, cells, offset=0, len=None)"
-    )]
-    fn page_counts<'py>(
-        &self,
-        py: Python<'py>,
-        cells: &Bound<'py, PyAny>,
-        offset: Option<&Bound<'py, PyAny>>,
-        len: Option<&Bound<'py, PyAny>>,
-    ) -> Result<Vec<Bound<'py, PyAny>>> {
-        pages::page_counts(py, &*self.core, cells, (offset, len))
-    }
-
-    /// How much memory it takes, a `MemoryUse`. Raises ClosedError.
-    fn memory_use<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
-        pages::memory_use(py, &*self.core)
-    }
-
-    /// Keeps the pages of a range in memory; with `on_fault`, each from when it is first touched. Children do not inherit
-    /// that, and one unlock frees what several locks kept.
-    ///
-    /// Raises OutOfMemoryError (more than the process may lock: the message says how much), OutOfRangeError, ClosedError.
-    #[pyo3(
-        signature = (offset=None, len=None, *, on_fault=false),
-        text_signature = "($self, offset=0, len=None, *, on_fault=False)"
-    )]
-    fn lock_memory(
-        &self,
-        py: Python<'_>,
-        offset: Option<&Bound<'_, PyAny>>,
-        len: Option<&Bound<'_, PyAny>>,
-        on_fault: bool,
-    ) -> Result<()> {
-        pages::lock_memory(py, &*self.core, (offset, len), on_fault)
-    }
-
-    /// Lets the pages of a range go again. Raises OutOfRangeError, ClosedError.
-    #[pyo3(signature = (offset=None, len=None), text_signature = "($self, offset=0, len=None)")]
-    fn unlock_memory(
-        &self,
-        py: Python<'_>,
-        offset: Option<&Bound<'_, PyAny>>,
-        len: Option<&Bound<'_, PyAny>>,
-    ) -> Result<()> {
-        pages::unlock_memory(py, &*self.core, (offset, len))
-    }
-
-    /// Whether a flush has somewhere to go: a file on a device, and shared. Elsewhere a flush succeeds and does nothing.
-    #[getter]
-    fn persistent(&self) -> bool {
-        self.core.is_persistent()
     }
 
     /// Bytes of a page: what protection and advice are rounded to.

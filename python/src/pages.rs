@@ -10,6 +10,8 @@ use shmkit::{Advice, MemoryLock, MemoryUse, PageCounts, PageFlags, Residency, Us
 use crate::arguments::{self, Place};
 use crate::bytes::Bytes;
 use crate::error::Result;
+use crate::mapping::Mapping;
+use crate::region::Region;
 
 /// What regions and mappings have in common as pages.
 pub trait Pages: Bytes {
@@ -142,6 +144,100 @@ pub fn unlock_memory<P: Pages>(py: Python<'_>, pages: &P, part: Part<'_, '_>) ->
     let range = range(pages, part, P::UNLOCK)?;
     Ok(py.detach(|| pages.unlock_memory(range))?)
 }
+
+/// The methods of a class that look at its pages and say what shall become of them.
+macro_rules! page_methods {
+    ($class:ty) => {
+        #[pymethods]
+        impl $class {
+            /// Tells the kernel what a range will be used for. Raises OutOfRangeError, InvalidArgumentError, ReadOnlyError, ClosedError,
+            /// UnsupportedError (this kernel, or this kind of memory, knows no such advice).
+            #[pyo3(
+                        signature = (advice, offset=None, len=None),
+                        text_signature = "($self, advice, offset=0, len=None)"
+                    )]
+            fn advise(
+                &self,
+                py: Python<'_>,
+                advice: &str,
+                offset: Option<&Bound<'_, PyAny>>,
+                len: Option<&Bound<'_, PyAny>>,
+            ) -> Result<()> {
+                advise(py, &*self.core, advice, (offset, len))
+            }
+
+            /// The state of each page of a range, a `Residency`. Raises OutOfRangeError, ClosedError.
+            #[pyo3(signature = (offset=None, len=None), text_signature = "($self, offset=0, len=None)")]
+            fn residency<'py>(
+                &self,
+                py: Python<'py>,
+                offset: Option<&Bound<'py, PyAny>>,
+                len: Option<&Bound<'py, PyAny>>,
+            ) -> Result<Bound<'py, PyAny>> {
+                residency(py, &*self.core, (offset, len))
+            }
+
+            /// How many pages have which flag, in each of `cells` equal parts of a range (fewer when it has fewer pages): a list of
+            /// `PageCounts`. Raises OutOfRangeError, InvalidArgumentError, ClosedError.
+            #[pyo3(
+                        signature = (cells, offset=None, len=None),
+                        text_signature = "($self, cells, offset=0, len=None)"
+                    )]
+            fn page_counts<'py>(
+                &self,
+                py: Python<'py>,
+                cells: &Bound<'py, PyAny>,
+                offset: Option<&Bound<'py, PyAny>>,
+                len: Option<&Bound<'py, PyAny>>,
+            ) -> Result<Vec<Bound<'py, PyAny>>> {
+                page_counts(py, &*self.core, cells, (offset, len))
+            }
+
+            /// How much memory it takes, a `MemoryUse`. Raises ClosedError.
+            fn memory_use<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+                memory_use(py, &*self.core)
+            }
+
+            /// Keeps the pages of a range in memory; with `on_fault`, each from when it is first touched. Children do not inherit
+            /// that, and one unlock frees what several locks kept.
+            ///
+            /// Raises OutOfMemoryError (more than the process may lock: the message says how much), OutOfRangeError, ClosedError.
+            #[pyo3(
+                        signature = (offset=None, len=None, *, on_fault=false),
+                        text_signature = "($self, offset=0, len=None, *, on_fault=False)"
+                    )]
+            fn lock_memory(
+                &self,
+                py: Python<'_>,
+                offset: Option<&Bound<'_, PyAny>>,
+                len: Option<&Bound<'_, PyAny>>,
+                on_fault: bool,
+            ) -> Result<()> {
+                lock_memory(py, &*self.core, (offset, len), on_fault)
+            }
+
+            /// Lets the pages of a range go again. Raises OutOfRangeError, ClosedError.
+            #[pyo3(signature = (offset=None, len=None), text_signature = "($self, offset=0, len=None)")]
+            fn unlock_memory(
+                &self,
+                py: Python<'_>,
+                offset: Option<&Bound<'_, PyAny>>,
+                len: Option<&Bound<'_, PyAny>>,
+            ) -> Result<()> {
+                unlock_memory(py, &*self.core, (offset, len))
+            }
+
+            /// Whether a flush has somewhere to go: a file on a device, and shared. Elsewhere a flush succeeds and does nothing.
+            #[getter]
+            fn persistent(&self) -> bool {
+                self.core.is_persistent()
+            }
+        }
+    };
+}
+
+page_methods!(Region);
+page_methods!(Mapping);
 
 /// Clears the soft-dirty bits of all memory of this process: `PageFlag.SOFT_DIRTY` then tells what was written since.
 ///
