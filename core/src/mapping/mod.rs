@@ -15,6 +15,7 @@ mod huge;
 mod options;
 mod pages;
 mod protection;
+mod residency;
 mod resize;
 mod usage;
 
@@ -32,9 +33,10 @@ pub use code::{CodeFunction, CodeMemory, CodeOptions};
 pub use huge::HugePages;
 pub use options::{Flush, MapOptions, Sharing};
 pub(crate) use pages::PageRange;
-pub use pages::{MemoryUse, PageCounts, PageFlags, Residency, clear_soft_dirty};
+pub use pages::{MemoryUse, clear_soft_dirty};
 pub use protection::Protection;
 use protection::ProtectionRuns;
+pub use residency::{PageCounts, PageFlags, Residency};
 use resize::Origin;
 pub use usage::Usage;
 
