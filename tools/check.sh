@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Formatting and lints of all languages. Generated files are compared by the tests.
+# Formatting and lints of all languages, and that each mutation still finds its place. Generated files are compared by the
+# tests.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -21,3 +22,4 @@ if [ -n "$unformatted" ]; then
 fi
 .venv/bin/python -m ruff check .
 .venv/bin/python -m ruff format --check .
+.venv/bin/python tests/mutants/run.py --check

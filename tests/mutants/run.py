@@ -1,6 +1,6 @@
 """Breaks the core once in each listed way, in a copy of what is committed, and sees whether a test fails.
 
-core.txt lists the mutations and describes its own form.
+With `--check`, only sees whether each mutation still finds its place. core.txt lists them and describes its own form.
 """
 
 import os
@@ -128,15 +128,26 @@ def passes(suite: str, file: str) -> bool:
             return False
 
 
+def misplaced(mutation: Mutation, tree: Path) -> str:
+    """Why the mutation cannot be made there; empty when it can."""
+    path, old = tree / mutation.file, "\n".join(mutation.old)
+    count = path.read_text().count(old) if path.exists() else 0
+    return "" if count == 1 else f"mutants: '{mutation.name}': found {count} times in {mutation.file}:\n{old}"
+
+
 def apply(mutation: Mutation) -> tuple[Path, str]:
     """Changes the file in the copy; returns it with what it was."""
+    if problem := misplaced(mutation, TREE):
+        sys.exit(problem)
     path = TREE / mutation.file
     content = path.read_text()
-    old = "\n".join(mutation.old)
-    if content.count(old) != 1:
-        sys.exit(f"mutants: '{mutation.name}': found {content.count(old)} times in {mutation.file}:\n{old}")
-    path.write_text(content.replace(old, "\n".join(mutation.new)))
+    path.write_text(content.replace("\n".join(mutation.old), "\n".join(mutation.new)))
     return path, content
+
+
+def check() -> None:
+    problems = [problem for mutation in read_list() if (problem := misplaced(mutation, ROOT))]
+    sys.exit("\n\n".join(problems) or 0)
 
 
 def main(pattern: str) -> None:
@@ -165,4 +176,6 @@ def main(pattern: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        check()
     main(sys.argv[1] if len(sys.argv) > 1 else "")
