@@ -152,10 +152,7 @@ macro_rules! page_methods {
         impl $class {
             /// Tells the kernel what a range will be used for. Raises OutOfRangeError, InvalidArgumentError, ReadOnlyError, ClosedError,
             /// UnsupportedError (this kernel, or this kind of memory, knows no such advice).
-            #[pyo3(
-                        signature = (advice, offset=None, len=None),
-                        text_signature = "($self, advice, offset=0, len=None)"
-                    )]
+            #[pyo3(signature = (advice, offset=None, len=None), text_signature = "($self, advice, offset=0, len=None)")]
             fn advise(
                 &self,
                 py: Python<'_>,
@@ -179,10 +176,7 @@ macro_rules! page_methods {
 
             /// How many pages have which flag, in each of `cells` equal parts of a range (fewer when it has fewer pages): a list of
             /// `PageCounts`. Raises OutOfRangeError, InvalidArgumentError, ClosedError.
-            #[pyo3(
-                        signature = (cells, offset=None, len=None),
-                        text_signature = "($self, cells, offset=0, len=None)"
-                    )]
+            #[pyo3(signature = (cells, offset=None, len=None), text_signature = "($self, cells, offset=0, len=None)")]
             fn page_counts<'py>(
                 &self,
                 py: Python<'py>,
@@ -202,10 +196,7 @@ macro_rules! page_methods {
             /// that, and one unlock frees what several locks kept.
             ///
             /// Raises OutOfMemoryError (more than the process may lock: the message says how much), OutOfRangeError, ClosedError.
-            #[pyo3(
-                        signature = (offset=None, len=None, *, on_fault=false),
-                        text_signature = "($self, offset=0, len=None, *, on_fault=False)"
-                    )]
+            #[pyo3(signature = (offset=None, len=None, *, on_fault=false), text_signature = "($self, offset=0, len=None, *, on_fault=False)")]
             fn lock_memory(
                 &self,
                 py: Python<'_>,
