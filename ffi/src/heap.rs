@@ -248,12 +248,14 @@ pub unsafe extern "C" fn shmkit_heap_allocate(
         attempt(error, || {
             let handle = borrow(heap, OPERATION)?;
             clear(block, &handle.label, OPERATION)?;
-            if flags & !HEAP_ZEROED != 0 {
+            if flags != 0 {
                 handle.label.call(OPERATION).check_flags(flags, HEAP_ZEROED)?;
+                let offset = handle.heap.reserve_zeroed(len, aligned(align))?;
+                return fill(block, &handle.heap, offset, len);
             }
-            let reserve = if flags & HEAP_ZEROED == 0 { Heap::reserve } else { Heap::reserve_zeroed };
-            let offset = reserve(&handle.heap, len, aligned(align))?;
-            fill(block, &handle.heap, offset, len)
+            let (offset, data) = handle.heap.reserve_here(len, aligned(align))?;
+            block.write(BlockPlace { offset, len, data: data.as_ptr().cast() });
+            Ok(())
         })
     }
 }

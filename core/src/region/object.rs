@@ -147,6 +147,7 @@ impl<T: Shared, U: Shared> Object<T, U> {
         &self.name
     }
 
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.exports.is_closed()
     }

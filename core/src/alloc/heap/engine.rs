@@ -89,15 +89,6 @@ pub(super) trait Engine {
     fn locate(&self, offset: u64) -> Result<Live>;
     /// Makes a live block free, and joins it to its free neighbours. One store commits all of it.
     fn free(&self, block: Live) -> Result<()>;
-    /// Frees the live block at this offset if it is `me`'s or nobody's, and says how many bytes it offered; `None` when it is
-    /// another's. In one call, because it is what happens most.
-    fn release(&self, offset: u64, me: u32) -> Result<Option<u64>> {
-        let block = self.locate(offset)?;
-        if block.owner != me && block.owner != 0 {
-            return Ok(None);
-        }
-        self.free(block).map(|()| Some(block.len))
-    }
     /// Makes a live block longer or shorter where it is; `None`, and nothing has changed, when it cannot grow so far.
     fn resize(&self, block: Live, len: u64) -> Result<Option<Live>>;
     /// Gives a live block another owner. One store.
@@ -110,4 +101,16 @@ pub(super) trait Engine {
     fn rebuild(&self) -> Result<()>;
     /// Checks that chain and index are whole and agree.
     fn verify(&self) -> Result<()>;
+}
+
+/// What is done with an engine, by a process with this owner id. A closure takes one of any strategy; what happens most has a
+/// type of its own, which is compiled for each strategy as one straight piece.
+pub(super) trait Task<R> {
+    fn run(&self, engine: &impl Engine, me: u32) -> R;
+}
+
+impl<R, F: Fn(&dyn Engine, u32) -> R> Task<R> for F {
+    fn run(&self, engine: &impl Engine, me: u32) -> R {
+        self(engine, me)
+    }
 }

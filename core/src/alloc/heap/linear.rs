@@ -62,23 +62,18 @@ impl<I: Index> Engine for Linear<'_, I> {
         let _ = self.index.insert(space, 1, space.end - 1);
     }
 
+    #[inline(always)]
     fn allocate(&self, len: u64, align: u64, owner: u32) -> Result<Option<Live>> {
         let Some(need) = size_for(len) else { return Ok(None) };
+        if align > GRANULE {
+            return self.allocate_aligned(need, align, owner);
+        }
         let Some((granule, size)) = self.index.find(&self.space, need)? else { return Ok(None) };
-        if align <= GRANULE {
-            return self.carve(granule, size, 0, need, owner).map(Some);
-        }
-        let lead = self.lead(granule, align);
-        if u64::from(lead) + u64::from(need) <= u64::from(size) {
-            return self.carve(granule, size, lead, need, owner).map(Some);
-        }
-        // Wherever a block of this size is, an aligned one fits in.
-        let Ok(most) = u32::try_from(u64::from(need) + align / GRANULE + 1) else { return Ok(None) };
-        let Some((granule, size)) = self.index.find(&self.space, most)? else { return Ok(None) };
-        self.carve(granule, size, self.lead(granule, align), need, owner).map(Some)
+        self.index.remove(&self.space, granule, size)?;
+        self.carve(granule, size, need, false, owner).map(Some)
     }
 
-    #[inline]
+    #[inline(always)]
     fn locate(&self, offset: u64) -> Result<Live> {
         let inside = offset.checked_sub(self.base).ok_or(Flaw::NotLive)?;
         if !inside.is_multiple_of(GRANULE) || inside / GRANULE >= u64::from(self.space.end) {
@@ -92,7 +87,7 @@ impl<I: Index> Engine for Linear<'_, I> {
         if word.is_free() { Err(Flaw::NotLive) } else { Ok(self.live(granule, word)) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn free(&self, block: Live) -> Result<()> {
         let space = &self.space;
         let granule = self.granule(block);
@@ -255,31 +250,52 @@ impl<I: Index> Linear<'_, I> {
         (if lead > 0 && lead < u64::from(MIN_SIZE) { lead + align / GRANULE } else { lead }) as u32
     }
 
-    /// Makes a live block of `need` granules in a free one, `lead` granules behind its beginning.
-    #[inline]
-    fn carve(&self, granule: u32, size: u32, lead: u32, need: u32, owner: u32) -> Result<Live> {
+    #[cold]
+    #[inline(never)]
+    fn allocate_aligned(&self, need: u32, align: u64, owner: u32) -> Result<Option<Live>> {
+        let Some((granule, size)) = self.index.find(&self.space, need)? else { return Ok(None) };
+        let lead = self.lead(granule, align);
+        if u64::from(lead) + u64::from(need) <= u64::from(size) {
+            return self.carve_behind(granule, size, lead, need, owner).map(Some);
+        }
+        // Wherever a block of this size is, an aligned one fits in.
+        let Ok(most) = u32::try_from(u64::from(need) + align / GRANULE + 1) else { return Ok(None) };
+        let Some((granule, size)) = self.index.find(&self.space, most)? else { return Ok(None) };
+        self.carve_behind(granule, size, self.lead(granule, align), need, owner).map(Some)
+    }
+
+    /// Makes a live block in a free one, `lead` granules behind its beginning.
+    fn carve_behind(&self, granule: u32, size: u32, lead: u32, need: u32, owner: u32) -> Result<Live> {
         let space = &self.space;
         self.index.remove(space, granule, size)?;
-        let (granule, size) = (granule + lead, size - lead);
-        if lead > 0 {
-            space.set_word(granule, Word::free(size).with_previous_free(true))?;
-            space.set_word(granule - lead, Word::free(lead))?;
-            space.starts.set(granule);
-            self.enter(granule - lead, lead);
+        if lead == 0 {
+            return self.carve(granule, size, need, false, owner);
         }
+        let (first, granule, size) = (granule, granule + lead, size - lead);
+        space.set_word(granule, Word::free(size).with_previous_free(true))?;
+        space.set_word(first, Word::free(lead))?;
+        space.starts.set(granule);
+        self.enter(first, lead);
+        self.carve(granule, size, need, true, owner)
+    }
+
+    /// Makes a live block of `need` granules of a free one that the index does not know. No free block lies behind another,
+    /// except where one was just set apart: `previous_free`.
+    #[inline(always)]
+    fn carve(&self, granule: u32, size: u32, need: u32, previous_free: bool, owner: u32) -> Result<Live> {
+        let space = &self.space;
         let rest = size - need;
-        let taken = if rest >= MIN_SIZE { need } else { size };
-        // No free block lies behind another, except where one was just set apart.
-        let used = Word::used(taken, owner).with_previous_free(lead > 0);
-        if rest >= MIN_SIZE {
-            space.set_word(granule + need, Word::free(rest))?;
-            space.set_word(granule, used)?;
-            space.starts.set(granule + need);
-            self.enter(granule + need, rest);
-        } else {
+        if rest < MIN_SIZE {
+            let used = Word::used(size, owner).with_previous_free(previous_free);
             space.set_word(granule, used)?;
             space.tell_next(granule + size, false)?;
+            return Ok(self.live(granule, used));
         }
+        let used = Word::used(need, owner).with_previous_free(previous_free);
+        space.set_word(granule + need, Word::free(rest))?;
+        space.set_word(granule, used)?;
+        space.starts.set(granule + need);
+        self.enter(granule + need, rest);
         Ok(self.live(granule, used))
     }
 

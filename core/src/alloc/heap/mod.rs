@@ -35,7 +35,7 @@ pub use status::{HeapBlock, HeapOwner, HeapStatistics};
 
 use best_fit::BestFit;
 use buddy::Buddy;
-use engine::Engine;
+use engine::{Engine, Task};
 use first_fit::FirstFit;
 use linear::Linear;
 use plan::Plan;
@@ -134,36 +134,43 @@ fn format(plan: &Plan, payload: &SharedBytes<'_>) -> Result<()> {
     let table_offset = (payload.as_ptr().addr() + size_of::<HeapRecord>()) % MAX_HEAP_ALIGN;
     let table = payload.records(size_of::<HeapRecord>(), plan.table_len())?;
     let start = plan.space_start(table_offset);
-    let suspect = Cell::new(false);
-    with_engine(plan, payload.shared(0)?, table, start, 0, &suspect, |engine| engine.format());
+    let parts = Parts { plan, record: payload.shared(0)?, table, space_start: start, base: 0 };
+    parts.with_engine(&Cell::new(false), 0, &|engine: &dyn Engine, _| engine.format());
     Ok(())
 }
 
-/// Calls `use_it` with the heap's engine, which sets `suspect` when it committed something and then could not keep its index in
-/// order.
-#[inline]
-fn with_engine<R>(
-    plan: &Plan,
-    record: &HeapRecord,
-    table: &[AtomicU64],
+/// Where everything of a heap is.
+struct Parts<'a> {
+    plan: &'a Plan,
+    record: &'a HeapRecord,
+    table: &'a [AtomicU64],
     space_start: usize,
     base: u64,
-    suspect: &Cell<bool>,
-    use_it: impl FnOnce(&dyn Engine) -> R,
-) -> R {
-    let (starts, rest) = table.split_at(plan.starts_words);
-    let words = &table[space_start..][..plan.len as usize / 8];
-    // The last granule's word is the end's.
-    let space = Space { words, starts: Bits(starts), end: plan.units };
-    match plan.strategy {
-        HeapStrategy::FirstFit => {
-            let (free, rest) = rest.split_at(plan.free_words);
-            let index = FirstFit { free: Bits(free), tree: &rest[..plan.tree_words], plan };
-            use_it(&Linear { space, index, base, suspect })
-        }
-        HeapStrategy::BestFit => use_it(&Linear { space, index: BestFit { record }, base, suspect }),
-        HeapStrategy::Buddy => {
-            use_it(&Buddy { record, table: starts, words, unit_len: plan.unit_len, base, suspect })
+}
+
+impl Parts<'_> {
+    /// Does something with the heap's engine, for the process of this owner id. The engine sets `suspect` when it committed
+    /// something and then could not keep its index in order.
+    #[inline(always)]
+    fn with_engine<R>(&self, suspect: &Cell<bool>, me: u32, task: &impl Task<R>) -> R {
+        let (plan, record, base) = (self.plan, self.record, self.base);
+        let (starts, rest) = self.table.split_at(plan.starts_words);
+        let words = &self.table[self.space_start..][..plan.len as usize / 8];
+        // The last granule's word is the end's.
+        let space = Space { words, starts: Bits(starts), end: plan.units };
+        match plan.strategy {
+            HeapStrategy::FirstFit => {
+                let (free, rest) = rest.split_at(plan.free_words);
+                let index = FirstFit { free: Bits(free), tree: &rest[..plan.tree_words], plan };
+                task.run(&Linear { space, index, base, suspect }, me)
+            }
+            HeapStrategy::BestFit => {
+                task.run(&Linear { space, index: BestFit { record }, base, suspect }, me)
+            }
+            HeapStrategy::Buddy => {
+                let unit_len = plan.unit_len;
+                task.run(&Buddy { record, table: starts, words, unit_len, base, suspect }, me)
+            }
         }
     }
 }

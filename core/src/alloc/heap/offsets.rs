@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 
 use super::Heap;
+use super::operate::Release;
 use crate::atomic::AtomicU32;
 use crate::error::{ErrorKind, Result};
 use crate::layout::HEAP_GRANULE;
@@ -23,6 +24,13 @@ impl Heap {
         self.take(len, align).map(|block| block.offset)
     }
 
+    /// As [`Heap::reserve`], and where the block is in this process, as [`Heap::address`] says.
+    #[inline]
+    pub fn reserve_here(&self, len: usize, align: usize) -> Result<(u64, NonNull<u8>)> {
+        let block = self.take(len, align)?;
+        Ok((block.offset, self.locate_bytes(block.offset, len)?))
+    }
+
     /// As [`Heap::reserve`], with bytes that are all zero.
     pub fn reserve_zeroed(&self, len: usize, align: usize) -> Result<u64> {
         let block = self.take(len, align)?;
@@ -34,15 +42,7 @@ impl Heap {
     #[inline]
     pub fn free(&self, offset: u64) -> Result<()> {
         let operation = "free block";
-        self.operate(operation, |engine, me| {
-            Ok(match engine.release(offset, me)? {
-                Some(len) => {
-                    self.count(-(len as i64), -1);
-                    Ok(())
-                }
-                None => Err(self.not_mine(operation, offset)),
-            })
-        })
+        self.perform(operation, &Release { heap: self, operation, offset })
     }
 
     /// For guards that are dropped: frees a block if it is this process's, and tells nothing. In a forked child, which owns
@@ -128,11 +128,15 @@ impl Heap {
     /// Errors: `OutOfRange`, `Closed`.
     #[inline]
     pub fn address(&self, offset: u64, len: usize) -> Result<NonNull<u8>> {
-        let operation = "view block";
-        self.object.expect_open(operation)?;
+        self.object.expect_open("view block")?;
+        self.locate_bytes(offset, len)
+    }
+
+    #[inline]
+    fn locate_bytes(&self, offset: u64, len: usize) -> Result<NonNull<u8>> {
         let inside = offset.wrapping_sub(self.base) as usize;
         check_range(inside, len, self.plan.len as usize)
-            .map_err(|error| error.about(operation, self.full_name()))?;
+            .map_err(|error| error.about("view block", self.full_name()))?;
         let space = NonNull::from(&self.object.table()[self.space_start]).cast::<u8>();
         #[allow(unsafe_code)]
         // SAFETY: `inside` lies in the space, which lies in the table.

@@ -4,8 +4,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::engine::{self, Engine, Flaw, Live};
-use super::{Heap, MAX_HEAP_ALIGN, with_engine};
+use super::engine::{self, Engine, Flaw, Live, Task};
+use super::{Heap, MAX_HEAP_ALIGN, Parts};
 use crate::atomic::Ordering::Relaxed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::party::{Acquired, Party};
@@ -25,26 +25,30 @@ impl Heap {
     pub(super) fn take(&self, len: usize, align: usize) -> Result<Live> {
         let operation = "allocate block";
         self.check_request(operation, len, align)?;
-        let found = self.operate(operation, |engine, me| {
-            let mut found = engine.allocate(len as u64, align as u64, me)?;
-            if found.is_none() && self.options.reclaim && self.reclaim_all(engine)? > 0 {
-                found = engine.allocate(len as u64, align as u64, me)?;
-            }
-            found.iter().for_each(|block| self.count_in(*block));
-            Ok(Ok(found))
-        })?;
-        found.ok_or_else(|| self.error(ErrorKind::NoSpace, operation).with_detail(format!("{len} bytes")))
+        let found = self.perform(operation, &Take { heap: self, len: len as u64, align: align as u64 })?;
+        found.ok_or_else(|| self.no_space(operation, len))
     }
 
+    #[cold]
+    fn no_space(&self, operation: &'static str, len: usize) -> Error {
+        self.error(ErrorKind::NoSpace, operation).with_detail(format!("{len} bytes"))
+    }
+
+    #[inline]
     pub(super) fn check_request(&self, operation: &'static str, len: usize, align: usize) -> Result<()> {
+        if len != 0 && align.is_power_of_two() && align <= MAX_HEAP_ALIGN {
+            return Ok(());
+        }
+        Err(self.bad_request(operation, len, align))
+    }
+
+    #[cold]
+    fn bad_request(&self, operation: &'static str, len: usize, align: usize) -> Error {
         if len == 0 {
-            return Err(self.error(ErrorKind::InvalidLength, operation));
+            return self.error(ErrorKind::InvalidLength, operation);
         }
-        if !align.is_power_of_two() || align > MAX_HEAP_ALIGN {
-            let text = format!("alignment {align}, a power of two up to {MAX_HEAP_ALIGN}");
-            return Err(self.error(ErrorKind::InvalidArgument, operation).with_detail(text));
-        }
-        Ok(())
+        let text = format!("alignment {align}, a power of two up to {MAX_HEAP_ALIGN}");
+        self.error(ErrorKind::InvalidArgument, operation).with_detail(text)
     }
 
     pub(super) fn resized(&self, engine: &dyn Engine, block: Live, len: usize) -> engine::Result<bool> {
@@ -70,60 +74,58 @@ impl Heap {
         })
     }
 
-    /// Runs `body` under the heap's lock. When what is derived from the blocks proves wrong, it is made anew and `body` runs
-    /// once more. What it did in a page that the file has lost is not done.
-    #[inline]
+    /// As [`Heap::perform`], for a closure.
     pub(super) fn operate<R>(
         &self,
         operation: &'static str,
         body: impl Fn(&dyn Engine, u32) -> engine::Result<Result<R>>,
     ) -> Result<R> {
+        self.perform(operation, &body)
+    }
+
+    /// Runs a task under the heap's lock. When what is derived from the blocks proves wrong, it is made anew and the task runs
+    /// once more. What it did in a page that the file has lost is not done.
+    #[inline(always)]
+    pub(super) fn perform<R>(
+        &self,
+        operation: &'static str,
+        task: &impl Task<engine::Result<Result<R>>>,
+    ) -> Result<R> {
         let locked = self.lock(operation)?;
-        let me = locked.me;
         let suspect = Cell::new(false);
-        let result = self.with_suspect(&suspect, |engine| match body(engine, me) {
-            Ok(result) => {
-                if suspect.get() {
-                    // What was asked for is done; a chain that is flawed elsewhere is told by what meets it.
-                    let _ = self.repair(engine);
-                }
-                result
-            }
-            Err(Flaw::Index(_)) => self
-                .repair(engine)
-                .and_then(|()| body(engine, me))
-                .unwrap_or_else(|flaw| Err(self.flawed(operation, flaw))),
-            Err(flaw) => Err(self.flawed(operation, flaw)),
-        })?;
+        let mending = Mending { heap: self, operation, suspect: &suspect, task };
+        let result = self.parts().with_engine(&suspect, locked.me, &mending)?;
         self.object.memory().expect_undamaged(operation).map(|()| result)
     }
 
-    #[inline]
-    pub(super) fn with<R>(&self, use_it: impl FnOnce(&dyn Engine) -> R) -> R {
-        self.with_suspect(&Cell::new(false), use_it)
+    pub(super) fn with<R>(&self, use_it: impl Fn(&dyn Engine) -> R) -> R {
+        self.parts().with_engine(&Cell::new(false), 0, &|engine: &dyn Engine, _| use_it(engine))
     }
 
     #[inline]
-    fn with_suspect<R>(&self, suspect: &Cell<bool>, use_it: impl FnOnce(&dyn Engine) -> R) -> R {
-        let table = self.object.table();
-        with_engine(&self.plan, &self.object, table, self.space_start, self.base, suspect, use_it)
+    fn parts(&self) -> Parts<'_> {
+        let (table, space_start) = (self.object.table(), self.space_start);
+        Parts { plan: &self.plan, record: &self.object, table, space_start, base: self.base }
     }
 
     /// Takes the heap's lock for this process, whose id the result has. After the death of an owner everything is put in order
-    /// first.
-    #[inline]
+    /// first. Whether the file has lost pages is for the end of the operation: see [`Heap::perform`].
+    #[inline(always)]
     pub(super) fn lock(&self, operation: &'static str) -> Result<Locked<'_>> {
-        let memory = self.object.memory();
-        let me = memory.me(operation)?;
-        if word::lock_fast(&self.object.lock, me) {
-            let locked = Locked { heap: self, me };
-            // Only after it is taken, as every lock of the region: a close must see it held, or we the handle closed.
-            return self.object.expect_open(operation).map(|()| locked);
+        let me = self.object.memory().me(operation)?;
+        if !word::lock_fast(&self.object.lock, me) {
+            return self.lock_slow(operation, me);
         }
-        self.lock_slow(operation, me)
+        let locked = Locked { heap: self, me };
+        // Only after it is taken, as every lock of the region: a close must see it held, or we the handle closed.
+        if self.object.is_closed() {
+            return Err(self.error(ErrorKind::Closed, operation));
+        }
+        Ok(locked)
     }
 
     #[cold]
+    #[inline(never)]
     fn lock_slow(&self, operation: &'static str, me: u32) -> Result<Locked<'_>> {
         let lockable = self.object.lockable(&self.object.lock, &OPERATIONS);
         let acquired = lockable
@@ -151,6 +153,7 @@ impl Heap {
 
     /// Makes everything that is derived anew.
     #[cold]
+    #[inline(never)]
     fn repair(&self, engine: &dyn Engine) -> engine::Result<()> {
         engine.rebuild()?;
         let (mut len, mut count) = (0, 0);
@@ -192,11 +195,6 @@ impl Heap {
         let count = found.len() as u64;
         self.object.reclaimed.store(self.object.reclaimed.load(Relaxed).wrapping_add(count), Relaxed);
         Ok(count)
-    }
-
-    #[inline]
-    fn count_in(&self, block: Live) {
-        self.count(block.len as i64, 1);
     }
 
     #[inline]
@@ -250,5 +248,97 @@ impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
         word::unlock(&self.heap.object.lock, self.me, 1, self.heap.object.memory());
+    }
+}
+
+/// A task, and what else it takes when what is derived from the blocks proves wrong.
+struct Mending<'a, T> {
+    heap: &'a Heap,
+    operation: &'static str,
+    suspect: &'a Cell<bool>,
+    task: &'a T,
+}
+
+impl<R, T: Task<engine::Result<Result<R>>>> Task<Result<R>> for Mending<'_, T> {
+    #[inline(always)]
+    fn run(&self, engine: &impl Engine, me: u32) -> Result<R> {
+        let heap = self.heap;
+        match self.task.run(engine, me) {
+            Ok(result) => {
+                if self.suspect.get() {
+                    // What was asked for is done; a chain that is flawed elsewhere is told by what meets it.
+                    let _ = heap.repair(engine);
+                }
+                result
+            }
+            Err(Flaw::Index(_)) => self.again(engine, me),
+            Err(flaw) => Err(heap.flawed(self.operation, flaw)),
+        }
+    }
+}
+
+impl<T> Mending<'_, T> {
+    #[cold]
+    #[inline(never)]
+    fn again<R>(&self, engine: &impl Engine, me: u32) -> Result<R>
+    where
+        T: Task<engine::Result<Result<R>>>,
+    {
+        self.heap
+            .repair(engine)
+            .and_then(|()| self.task.run(engine, me))
+            .unwrap_or_else(|flaw| Err(self.heap.flawed(self.operation, flaw)))
+    }
+}
+
+/// A new block for the caller.
+struct Take<'a> {
+    heap: &'a Heap,
+    len: u64,
+    align: u64,
+}
+
+impl Task<engine::Result<Result<Option<Live>>>> for Take<'_> {
+    #[inline(always)]
+    fn run(&self, engine: &impl Engine, me: u32) -> engine::Result<Result<Option<Live>>> {
+        let mut found = engine.allocate(self.len, self.align, me)?;
+        if found.is_none() && self.heap.options.reclaim {
+            found = self.after_reclaim(engine, me)?;
+        }
+        if let Some(block) = &found {
+            self.heap.count(block.len as i64, 1);
+        }
+        Ok(Ok(found))
+    }
+}
+
+impl Take<'_> {
+    #[cold]
+    #[inline(never)]
+    fn after_reclaim(&self, engine: &dyn Engine, me: u32) -> engine::Result<Option<Live>> {
+        if self.heap.reclaim_all(engine)? == 0 {
+            return Ok(None);
+        }
+        engine.allocate(self.len, self.align, me)
+    }
+}
+
+/// The end of a block that is the caller's, or nobody's.
+pub(super) struct Release<'a> {
+    pub heap: &'a Heap,
+    pub operation: &'static str,
+    pub offset: u64,
+}
+
+impl Task<engine::Result<Result<()>>> for Release<'_> {
+    #[inline(always)]
+    fn run(&self, engine: &impl Engine, me: u32) -> engine::Result<Result<()>> {
+        let block = engine.locate(self.offset)?;
+        if block.owner != me && block.owner != 0 {
+            return Ok(Err(self.heap.not_mine(self.operation, self.offset)));
+        }
+        engine.free(block)?;
+        self.heap.count_out(block);
+        Ok(Ok(()))
     }
 }

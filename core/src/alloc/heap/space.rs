@@ -34,37 +34,38 @@ pub(super) struct Space<'a> {
 }
 
 impl Space<'_> {
+    #[inline(always)]
     fn at(&self, index: usize) -> Result<&AtomicU64> {
         self.words.get(index).ok_or(Flaw::Chain(Why::Outside, index as u32 / 2))
     }
 
     /// The word before a granule, whatever it says.
-    #[inline]
+    #[inline(always)]
     pub fn word(&self, granule: u32) -> Result<Word> {
         Ok(Word(self.at((granule as usize * 2).wrapping_sub(1))?.load(Relaxed)))
     }
 
     /// Replaces the word before a granule: the store that commits a step. What was written before is seen with it.
-    #[inline]
+    #[inline(always)]
     pub fn set_word(&self, granule: u32, word: Word) -> Result<()> {
         self.at((granule as usize * 2).wrapping_sub(1))?.store(word.0, Release);
         Ok(())
     }
 
     /// One of the words within a block.
-    #[inline]
+    #[inline(always)]
     pub fn inner(&self, granule: u32, index: usize) -> Result<u64> {
         Ok(self.at(granule as usize * 2 + index)?.load(Relaxed))
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn set_inner(&self, granule: u32, index: usize, value: u64) -> Result<()> {
         self.at(granule as usize * 2 + index)?.store(value, Relaxed);
         Ok(())
     }
 
     /// The word of the block that begins here: whole, within the heap, and followed by another or the end.
-    #[inline]
+    #[inline(always)]
     pub fn block(&self, granule: u32) -> Result<Word> {
         let word = self.word(granule)?;
         let next = u64::from(granule) + u64::from(word.size());
@@ -79,7 +80,7 @@ impl Space<'_> {
     }
 
     /// The size of the free block that an index leads to.
-    #[inline]
+    #[inline(always)]
     pub fn free_size(&self, granule: u32) -> Result<u32> {
         let is_block = granule != 0 && granule < self.end && self.starts.get(granule);
         let word = if is_block { self.word(granule)? } else { Word(0) };
@@ -91,14 +92,14 @@ impl Space<'_> {
     }
 
     /// Writes the size of a free block before the next block's word.
-    #[inline]
+    #[inline(always)]
     pub fn set_footer(&self, granule: u32, size: u32) -> Result<()> {
         self.at((granule as usize + size as usize) * 2 - 2)?.store(u64::from(size), Relaxed);
         Ok(())
     }
 
     /// The free block that ends before this one, whose word says that there is one.
-    #[inline]
+    #[inline(always)]
     pub fn previous(&self, granule: u32) -> Result<(u32, u32)> {
         let size = self.at((granule as usize * 2).wrapping_sub(2))?.load(Relaxed);
         let start = u64::from(granule).saturating_sub(size) as u32;
@@ -109,7 +110,7 @@ impl Space<'_> {
     }
 
     /// Says in the next block's word whether this one is free. The word's other fields stay.
-    #[inline]
+    #[inline(always)]
     pub fn tell_next(&self, next: u32, free: bool) -> Result<()> {
         let word = self.word(next)?;
         self.set_word(next, word.with_previous_free(free))
@@ -121,24 +122,24 @@ impl Space<'_> {
 pub(super) struct Bits<'a>(pub &'a [AtomicU64]);
 
 impl Bits<'_> {
-    #[inline]
+    #[inline(always)]
     pub fn word(&self, index: usize) -> u64 {
         self.0.get(index).map_or(0, |word| word.load(Relaxed))
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, granule: u32) -> bool {
         self.word(granule as usize / 64) >> (granule % 64) & 1 != 0
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn set(&self, granule: u32) {
         if let Some(word) = self.0.get(granule as usize / 64) {
             word.store(word.load(Relaxed) | 1 << (granule % 64), Relaxed);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn clear(&self, granule: u32) {
         if let Some(word) = self.0.get(granule as usize / 64) {
             word.store(word.load(Relaxed) & !(1 << (granule % 64)), Relaxed);

@@ -171,7 +171,8 @@ impl Heap {
         let operation = "check heap";
         let _locked = self.lock(operation)?;
         self.with(|engine| engine.verify().and_then(|()| self.verify_counts(engine)))
-            .map_err(|flaw| self.flawed(operation, flaw))
+            .map_err(|flaw| self.flawed(operation, flaw))?;
+        self.object.memory().expect_undamaged(operation)
     }
 
     fn verify_counts(&self, engine: &dyn Engine) -> super::engine::Result<()> {

@@ -20,51 +20,53 @@ impl Word {
     pub const END: Word = Word(HEAP_END);
 
     /// Free space of this size, after a block in use.
+    #[inline]
     pub fn free(size: u32) -> Word {
         Word(u64::from(size) << HEAP_SIZE_SHIFT | HEAP_FREE)
     }
 
     /// A live block of this size; owner 0 is nobody.
+    #[inline]
     pub fn used(size: u32, owner: u32) -> Word {
         Word(u64::from(size) << HEAP_SIZE_SHIFT | u64::from(owner & WORD_OWNER_MASK) | HEAP_USED)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn size(self) -> u32 {
         (self.0 >> HEAP_SIZE_SHIFT) as u32
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn owner(self) -> u32 {
         self.0 as u32 & WORD_OWNER_MASK
     }
 
-    #[inline]
+    #[inline(always)]
     fn state(self) -> u64 {
         self.0 & 3
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn is_free(self) -> bool {
         self.state() == HEAP_FREE
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn is_used(self) -> bool {
         self.state() == HEAP_USED
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn is_end(self) -> bool {
         self.state() == HEAP_END
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn is_previous_free(self) -> bool {
         self.0 & HEAP_PREVIOUS_FREE != 0
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn with_previous_free(self, free: bool) -> Word {
         Word(if free { self.0 | HEAP_PREVIOUS_FREE } else { self.0 & !HEAP_PREVIOUS_FREE })
     }
