@@ -1119,6 +1119,26 @@ typedef struct {
     uint64_t reserve;
 } shmkit_map_options_t;
 
+// Numbers of pages that have a flag.
+typedef struct {
+    // All pages.
+    uint64_t pages;
+    // In memory.
+    uint64_t resident;
+    // In this process's page table.
+    uint64_t present;
+    // Changed, and not yet on the disk.
+    uint64_t dirty;
+    // Written by this process since the bits were cleared.
+    uint64_t soft_dirty;
+    // Out in swap space.
+    uint64_t swapped;
+    // Part of a huge page.
+    uint64_t huge;
+    // The page of zeros.
+    uint64_t zero;
+} shmkit_page_counts_t;
+
 // How much memory something takes, in bytes. Begin with SHMKIT_MEMORY_USE_INIT.
 //
 // The kernel counts by area: private memory without a file may share one with other memory of the process, which is
@@ -1393,6 +1413,20 @@ typedef struct {
     // Views that live now.
     uint64_t views;
 } shmkit_window_stats_t;
+
+
+
+
+
+
+
+
+
+
+
+
+
+
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,7 +1,9 @@
 //! `include/shmkit.h` is generated from the sources here and from the core's lists, and committed. This test compares;
 //! with `SHMKIT_WRITE_HEADER` set (`tools/c-header.sh`) it writes.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::{env, fs};
 
 /// Where the things that C sees are declared; the modules of a crate's `lib.rs` are followed.
@@ -16,6 +18,7 @@ const SOURCES: &[&str] = &[
     "core/src/mapping/options.rs",
     "core/src/mapping/pages.rs",
     "core/src/mapping/protection.rs",
+    "core/src/mapping/residency.rs",
     "core/src/region/named.rs",
     "core/src/sync/event.rs",
     "core/src/sync/semaphore.rs",
@@ -33,12 +36,24 @@ fn read(path: &str) -> String {
 #[test]
 fn the_committed_header_is_what_the_sources_say() {
     let generated = generate();
+    expect_valid(&generated);
     if env::var_os("SHMKIT_WRITE_HEADER").is_some() {
         fs::write(root().join("include/shmkit.h"), generated).unwrap();
         return;
     }
     let fresh = read("include/shmkit.h") == generated;
     assert!(fresh, "include/shmkit.h is stale: run tools/c-header.sh and commit the result");
+}
+
+/// A type whose source is not in the list above is used in the header and missing from it.
+fn expect_valid(header: &str) {
+    let mut compiler = Command::new("cc")
+        .args(["-std=c11", "-fsyntax-only", "-xc", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("a C compiler");
+    compiler.stdin.take().unwrap().write_all(header.as_bytes()).unwrap();
+    assert!(compiler.wait().unwrap().success(), "the header is no C: is a source missing from the list?");
 }
 
 /// A forgotten boundary would let a panic unwind into C, and nothing else would show it before it happens.
