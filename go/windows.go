@@ -147,7 +147,7 @@ func (w *WindowCache) ReadAt(p []byte, off int64) (int, error) {
 	status := C.shmkit_window_cache_read_at(w.native(), C.uint64_t(min(off, w.length)), unsafe.Pointer(unsafe.SliceData(p)), C.size_t(n), nil)
 	runtime.KeepAlive(w)
 	if status != C.SHMKIT_OK {
-		if err := w.readAgain(p[:n], off); err != nil {
+		if err := w.readAgain(p[:n], min(off, w.length)); err != nil {
 			return 0, err
 		}
 	}
@@ -157,10 +157,22 @@ func (w *WindowCache) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// ReadFullAt copies bytes out: all of p or, where fewer follow off, none of it and an error. Otherwise as
+// [WindowCache.ReadAt].
+//
+// Errors: [ErrOutOfRange], [ErrClosed], [ErrTruncated] (the file is shorter by now), [ErrIO].
+func (w *WindowCache) ReadFullAt(p []byte, off int64) error {
+	if off > w.length-int64(len(p)) {
+		return w.readAgain(p, off)
+	}
+	_, err := w.ReadAt(p, off)
+	return err
+}
+
 // readAgain reads what could not be read, and says why if it still cannot.
 func (w *WindowCache) readAgain(p []byte, off int64) error {
 	details := newDetails()
-	status := C.shmkit_window_cache_read_at(w.native(), C.uint64_t(min(off, w.length)), unsafe.Pointer(unsafe.SliceData(p)), C.size_t(len(p)), &details)
+	status := C.shmkit_window_cache_read_at(w.native(), C.uint64_t(off), unsafe.Pointer(unsafe.SliceData(p)), C.size_t(len(p)), &details)
 	runtime.KeepAlive(w)
 	return failure(status, &details)
 }

@@ -7,6 +7,7 @@
 #include "runner_log.h"
 #include "runner_objects.h"
 #include "runner_sockets.h"
+#include "runner_windows.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -191,24 +192,6 @@ static int read_object(const struct command *command, const struct object *objec
     return 0;
 }
 
-// The bytes that `data` says in hexadecimal, written over its text.
-static bool data_of(const struct command *command, unsigned char **data, size_t *len) {
-    const struct argument *argument = find(command, "data");
-    if (!argument || argument->len % 2 != 0) {
-        return false;
-    }
-    *data = (unsigned char *)argument->value;
-    *len = argument->len / 2;
-    for (size_t i = 0; i < *len; i++) {
-        int high = hex_digit(argument->value[2 * i]), low = hex_digit(argument->value[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        (*data)[i] = (unsigned char)(high * 16 + low);
-    }
-    return true;
-}
-
 static int write_object(const struct command *command, const struct object *object) {
     unsigned char *data;
     size_t len;
@@ -311,9 +294,6 @@ static int residency(const struct object *object, uint64_t offset, size_t len) {
 }
 
 static int change_range(const struct command *command, const struct object *object) {
-    static const char *const advice_names[] = {"normal", "random", "sequential", "will_need", "dont_need", NULL};
-    static const uint32_t advices[] = {SHMKIT_ADVICE_NORMAL, SHMKIT_ADVICE_RANDOM, SHMKIT_ADVICE_SEQUENTIAL,
-                                       SHMKIT_ADVICE_WILL_NEED, SHMKIT_ADVICE_DONT_NEED};
     size_t limit = len_of(object);
     uint64_t offset = number(command, "offset", 0, 10);
     size_t len = number(command, "len", offset < limit ? limit - offset : 0, 10);
@@ -342,9 +322,10 @@ static int change_range(const struct command *command, const struct object *obje
     if (strcmp(command->op, "residency") == 0) {
         return residency(object, offset, len);
     }
-    size_t advice = index_of(text_of(command, "advice", ""), advice_names);
-    return advice_names[advice] ? done(shmkit_mapping_advise(object->mapping, offset, len, advices[advice], &error))
-                                : fail("unknown advice");
+    uint32_t advice;
+    return advice_of(command, "advice", &advice)
+               ? done(shmkit_mapping_advise(object->mapping, offset, len, advice, &error))
+               : fail("unknown advice");
 }
 
 static int use_object(const struct command *command, struct object **slot) {
@@ -417,6 +398,9 @@ static int run(const struct command *command) {
     }
     if (strncmp(op, "log_", 4) == 0) {
         return use_log(command);
+    }
+    if (strncmp(op, "windows_", 8) == 0) {
+        return use_windows(command);
     }
     const char *name = text_of(command, "h", "");
     struct object **slot = object_slot(name);

@@ -3,22 +3,21 @@
 `README.md` beside this file describes the protocol.
 """
 
-import errno
 import os
 import signal
-import socket
 import struct
 import sys
-import time
 from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import quote, unquote
 
+from runner_descriptors import DescriptorCommands
 from runner_heap import HeapCommands
 from runner_log import LogCommands
+from runner_objects import ObjectCommands, taken, tried
 from runner_pool import PoolCommands
+from runner_protocol import BadCommand, Command, answer
+from runner_windows import WindowCommands
 
-import shmkit
 from shmkit import (
     Atomic,
     Barrier,
@@ -31,83 +30,17 @@ from shmkit import (
     Pool,
     Region,
     RwLock,
-    Segment,
     Semaphore,
     Value,
 )
 
 NUMBER = struct.Struct("=Q")
-PATIENCE_S = 20
 
 Object = Region | Mapping | Mutex | RwLock | Semaphore | Condvar | Event | Barrier | Atomic | Heap | Pool | Value
 T = TypeVar("T")
 
 
-class BadCommand(Exception):
-    """The command makes no sense: a defect of whoever sent it."""
-
-
-class FilePath(os.PathLike[str]):
-    """A path as it was given: pathlib would make `.` of an empty one."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __fspath__(self) -> str:
-        return self.text
-
-
-class Command:
-    """One command: its name and its arguments."""
-
-    def __init__(self, line: str) -> None:
-        self.op, *words = line.split()
-        self.arguments = {}
-        for word in words:
-            key, equals, value = word.partition("=")
-            if not equals:
-                raise BadCommand(f"no = in {word}")
-            self.arguments[key] = unquote(value, errors="strict")
-
-    def text(self, key: str) -> str:
-        if key not in self.arguments:
-            raise BadCommand(f"{self.op} needs {key}")
-        return self.arguments[key]
-
-    def flag(self, key: str) -> bool:
-        return self.arguments.get(key) == "1"
-
-    def number(self, key: str, base: int = 10) -> int:
-        try:
-            return int(self.text(key), base)
-        except ValueError:
-            raise BadCommand(f"{key}={self.text(key)} is no number") from None
-
-    def data(self) -> bytes:
-        try:
-            return bytes.fromhex(self.text("data"))
-        except ValueError:
-            raise BadCommand("data is not hexadecimal") from None
-
-    def location(self) -> str | FilePath:
-        return FilePath(self.text("name")) if self.flag("path") else self.text("name")
-
-    def given(self, *keys: str) -> dict[str, int]:
-        """Those of these numbers that the command has, as keyword arguments."""
-        return {key: self.number(key) for key in keys if key in self.arguments}
-
-    def timeout(self) -> float | None:
-        """The time limit in seconds; without one, a wait takes as long as it takes."""
-        return self.number("timeout_ms") / 1000 if "timeout_ms" in self.arguments else None
-
-    def choices(self, *keys: str) -> dict[str, str]:
-        return {key: self.arguments[key] for key in keys if key in self.arguments}
-
-    def flags(self, *keys: str) -> dict[str, bool]:
-        return {key: self.flag(key) for key in keys}
-
-
-class Runner(HeapCommands, LogCommands, PoolCommands):
+class Runner(DescriptorCommands, HeapCommands, LogCommands, ObjectCommands, PoolCommands, WindowCommands):
     def __init__(self) -> None:
         super().__init__()
         self.objects: dict[str, Object] = {}
@@ -156,14 +89,6 @@ class Runner(HeapCommands, LogCommands, PoolCommands):
         self.objects[command.text("o")] = open_it(region, name)
         self.labels[command.text("o")] = f"{region.name}:{name}"
 
-    def expect(self, passed: bool, command: Command, operation: str) -> None:
-        """Some waits tell by their result that the time passed; in the other languages they fail."""
-        if not passed:
-            reason = "the time limit passed (ETIMEDOUT); wait longer, or find out who holds it"
-            error = shmkit.TimeoutError(errno.ETIMEDOUT, reason, self.labels[command.text("h")])
-            error.operation = operation
-            raise error
-
     def do_hello(self, command: Command) -> dict[str, object]:
         return {"language": "python", "pid": os.getpid()}
 
@@ -211,28 +136,6 @@ class Runner(HeapCommands, LogCommands, PoolCommands):
         return self.keep(
             command, Mapping.anonymous(command.number("len"), **command.choices("sharing"), **command.given("reserve"))
         )
-
-    def do_send_memory(self, command: Command) -> dict[str, object]:
-        with Segment.memfd("conformance", command.number("len")) as segment:
-            segment.seal("shrink")
-            with accept(command) as peer:
-                segment.send(peer, timeout=PATIENCE_S)
-            return self.keep(command, segment.map(protection="read_write"))
-
-    def do_receive_memory(self, command: Command) -> dict[str, object]:
-        with connect(command) as peer, Segment.receive(peer, timeout=PATIENCE_S) as segment:
-            fields = self.keep(command, segment.map(protection="read_write"))
-            return {**fields, "sealed": int("shrink" in segment.seals)}
-
-    def do_send_region(self, command: Command) -> dict[str, object]:
-        region = Region.create_unnamed(command.number("len"))
-        with accept(command) as peer, Segment.from_fd(region) as segment:
-            segment.send(peer, timeout=PATIENCE_S)
-        return self.keep(command, region)
-
-    def do_receive_region(self, command: Command) -> dict[str, object]:
-        with connect(command) as peer, Segment.receive(peer, timeout=PATIENCE_S) as segment:
-            return self.keep(command, Region.from_fd(segment))
 
     def do_read(self, command: Command) -> dict[str, object]:
         return {"data": self.bytes_of(command).read_at(command.number("offset"), command.number("len")).hex()}
@@ -302,32 +205,6 @@ class Runner(HeapCommands, LogCommands, PoolCommands):
                 (value,) = NUMBER.unpack(region.read_at(offset, NUMBER.size))
                 region.write_at(offset, NUMBER.pack(value + 1 & 0xFFFF_FFFF_FFFF_FFFF))
 
-    def do_mutex_open(self, command: Command) -> None:
-        self.keep_object(command, Region.mutex)
-
-    def do_rwlock_open(self, command: Command) -> None:
-        self.keep_object(command, Region.rwlock)
-
-    def do_semaphore_open(self, command: Command) -> None:
-        initial, options = command.number("initial"), command.given("max")
-        tracked = command.flag("tracked")
-        self.keep_object(command, lambda region, name: region.semaphore(name, initial, tracked=tracked, **options))
-
-    def do_condvar_open(self, command: Command) -> None:
-        self.keep_object(command, Region.condvar)
-
-    def do_event_open(self, command: Command) -> None:
-        automatic = command.flag("automatic")
-        self.keep_object(command, lambda region, name: region.event(name, automatic=automatic))
-
-    def do_barrier_open(self, command: Command) -> None:
-        parties = command.number("parties")
-        self.keep_object(command, lambda region, name: region.barrier(name, parties))
-
-    def do_atomic_open(self, command: Command) -> None:
-        kind, options = command.text("type"), command.given("initial")
-        self.keep_object(command, lambda region, name: region.atomic(name, kind, **options))
-
     def do_object_remove(self, command: Command) -> None:
         self.a(Region, command).remove_object(command.text("name"))
 
@@ -340,99 +217,6 @@ class Runner(HeapCommands, LogCommands, PoolCommands):
 
     def do_region_mode(self, command: Command) -> None:
         self.objects[command.text("o")] = self.a(Region, command).with_mode(command.text("mode"))
-
-    def do_read_lock(self, command: Command) -> dict[str, object]:
-        return taken(self.a(RwLock, command).read(command.timeout(), recover=True))
-
-    def do_try_read_lock(self, command: Command) -> dict[str, object]:
-        return tried(self.a(RwLock, command).read(recover=True))
-
-    def do_read_unlock(self, command: Command) -> None:
-        self.a(RwLock, command).release_read()
-
-    def do_write_lock(self, command: Command) -> dict[str, object]:
-        return taken(self.a(RwLock, command).write(command.timeout(), recover=True))
-
-    def do_try_write_lock(self, command: Command) -> dict[str, object]:
-        return tried(self.a(RwLock, command).write(recover=True))
-
-    def do_write_unlock(self, command: Command) -> None:
-        self.a(RwLock, command).release_write()
-
-    def do_acquire(self, command: Command) -> None:
-        acquired = self.a(Semaphore, command).acquire(timeout=command.timeout())
-        self.expect(acquired, command, "acquire semaphore")
-
-    def do_try_acquire(self, command: Command) -> dict[str, object]:
-        return {"acquired": int(self.a(Semaphore, command).acquire(blocking=False))}
-
-    def do_release(self, command: Command) -> None:
-        self.a(Semaphore, command).release(command.given("count").get("count", 1))
-
-    def do_available(self, command: Command) -> dict[str, object]:
-        return {"count": self.a(Semaphore, command).available}
-
-    def do_cond_wait(self, command: Command) -> dict[str, object]:
-        condvar = self.a(Condvar, command).with_mutex(self.a(Mutex, command, "mutex"))
-        notified = condvar.wait(command.timeout(), recover=True)
-        return {"notified": int(notified), "owner_died": int(condvar.owner_died)}
-
-    def do_notify_one(self, command: Command) -> None:
-        self.a(Condvar, command).notify()
-
-    def do_notify_all(self, command: Command) -> None:
-        self.a(Condvar, command).notify_all()
-
-    def do_event_set(self, command: Command) -> None:
-        self.a(Event, command).set()
-
-    def do_event_reset(self, command: Command) -> None:
-        self.a(Event, command).clear()
-
-    def do_event_wait(self, command: Command) -> None:
-        self.expect(self.a(Event, command).wait(command.timeout()), command, "wait for event")
-
-    def do_event_is_set(self, command: Command) -> dict[str, object]:
-        return {"set": int(self.a(Event, command).is_set())}
-
-    def do_barrier_wait(self, command: Command) -> dict[str, object]:
-        return {"leader": int(self.a(Barrier, command).wait(command.timeout()) == 0)}
-
-    def do_barrier_reset(self, command: Command) -> None:
-        self.a(Barrier, command).reset()
-
-    def do_barrier_abort(self, command: Command) -> None:
-        self.a(Barrier, command).abort()
-
-    def do_barrier_info(self, command: Command) -> dict[str, object]:
-        barrier = self.a(Barrier, command)
-        return {"broken": int(barrier.broken), "waiting": barrier.n_waiting, "parties": barrier.parties}
-
-    def do_atomic_load(self, command: Command) -> dict[str, object]:
-        return {"value": self.a(Atomic, command).load()}
-
-    def do_atomic_store(self, command: Command) -> None:
-        self.a(Atomic, command).store(command.number("value"))
-
-    def do_atomic_add(self, command: Command) -> dict[str, object]:
-        return {"old": self.a(Atomic, command).add(command.number("value"))}
-
-    def do_atomic_cas(self, command: Command) -> dict[str, object]:
-        atomic = self.a(Atomic, command)
-        swapped, old = atomic.compare_exchange(command.number("current"), command.number("new"))
-        return {"old": old, "swapped": int(swapped)}
-
-    def do_atomic_wait(self, command: Command) -> None:
-        changed = self.a(Atomic, command).wait(command.number("value"), command.timeout())
-        self.expect(changed, command, "wait for atomic")
-
-    def do_atomic_notify(self, command: Command) -> None:
-        self.a(Atomic, command).notify_all()
-
-    def do_atomic_add_many(self, command: Command) -> None:
-        atomic = self.a(Atomic, command)
-        for _ in range(command.number("count")):
-            atomic.add(1)
 
     def do_flush(self, command: Command) -> None:
         self.bytes_of(command).flush(
@@ -475,65 +259,10 @@ class Runner(HeapCommands, LogCommands, PoolCommands):
         self.labels.pop(command.text("h"), None)
 
 
-def accept(command: Command) -> socket.socket:
-    """The first who connects to the socket that a command names."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.settimeout(PATIENCE_S)
-        listener.bind(command.text("path"))
-        listener.listen()
-        return listener.accept()[0]
-
-
-def connect(command: Command) -> socket.socket:
-    """A connection to that socket, once somebody listens there."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        peer = socket.socket(socket.AF_UNIX)
-        try:
-            peer.connect(command.text("path"))
-            return peer
-        except OSError:
-            peer.close()
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.001)
-
-
-def taken(guard: Guard) -> dict[str, object]:
-    # The end of a `with` would unlock: here a lock outlives the command that took it.
-    guard.__enter__()
-    return {"owner_died": int(guard.owner_died)}
-
-
-def tried(guard: Guard) -> dict[str, object]:
-    return {"locked": int(guard.acquire(blocking=False)), "owner_died": int(guard.owner_died)}
-
-
-def encode(value: object) -> str:
-    return quote(str(value), safe="/")
-
-
-def answer(runner: Runner, line: str) -> str:
-    try:
-        fields = runner.run(Command(line))
-    except shmkit.Error as error:
-        fields = {
-            "kind": error.kind,
-            "errno": error.errno,
-            "operation": error.operation,
-            "object": error.filename or "",
-            "message": str(error),
-        }
-        return " ".join(["error", *(f"{key}={encode(value)}" for key, value in fields.items())])
-    except Exception as error:
-        return f"fail message={encode(f'{type(error).__name__}: {error}')}"
-    return " ".join(["ok", *(f"{key}={encode(value)}" for key, value in fields.items())])
-
-
 def main() -> None:
     runner = Runner()
     for line in sys.stdin:
-        print(answer(runner, line), flush=True)
+        print(answer(runner.run, line), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,22 +6,24 @@
 mod runner_descriptors;
 mod runner_heap;
 mod runner_log;
+mod runner_memory;
 mod runner_objects;
 mod runner_pool;
+mod runner_protocol;
 mod runner_value;
+mod runner_windows;
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use runner_log::Logs;
+use runner_memory::{CountedView, Object, change, flush};
 use runner_objects::{Named, add, run_lock};
-use shmkit::{
-    Advice, Error, Flush, Location, MapOptions, Mapping, MemoryLock, ObjectMode, Protection, Region,
-    RegionOptions, SharedBytes, Sharing,
-};
+use runner_protocol::{Command, Failure, Outcome, done, encode, hex, refuse};
+use runner_windows::Windows;
+use shmkit::{MapOptions, Mapping, ObjectMode, Region, RegionOptions};
 
 fn main() -> ExitCode {
     let mut runner = Runner::default();
@@ -47,176 +49,13 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Why a command has no result.
-enum Failure {
-    /// The library refused: that is an answer.
-    Library(Error),
-    /// The command makes no sense: a defect of whoever sent it.
-    Command(String),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure::Library(error)
-    }
-}
-
-fn refuse<T>(text: impl Into<String>) -> Outcome<T> {
-    Err(Failure::Command(text.into()))
-}
-
-type Outcome<T> = Result<T, Failure>;
-
-/// One command: its name and its arguments.
-struct Command {
-    op: String,
-    arguments: HashMap<String, String>,
-}
-
-impl Command {
-    fn parse(line: &str) -> Outcome<Command> {
-        let mut words = line.split_ascii_whitespace();
-        let op = words.next().unwrap_or_default().to_owned();
-        let mut arguments = HashMap::new();
-        for word in words {
-            let Some((key, value)) = word.split_once('=') else { return refuse(format!("no = in {word}")) };
-            arguments.insert(key.to_owned(), decode(value)?);
-        }
-        Ok(Command { op, arguments })
-    }
-
-    fn text(&self, key: &str) -> Outcome<&str> {
-        self.optional(key).map_or_else(|| refuse(format!("{} needs {key}", self.op)), Ok)
-    }
-
-    fn optional(&self, key: &str) -> Option<&str> {
-        self.arguments.get(key).map(String::as_str)
-    }
-
-    fn flag(&self, key: &str) -> bool {
-        self.optional(key) == Some("1")
-    }
-
-    fn number(&self, key: &str) -> Outcome<u64> {
-        let text = self.text(key)?;
-        text.parse().or_else(|_| refuse(format!("{key}={text} is no number")))
-    }
-
-    fn optional_number(&self, key: &str) -> Outcome<Option<u64>> {
-        self.optional(key).map(|_| self.number(key)).transpose()
-    }
-
-    fn bytes(&self, key: &str) -> Outcome<Vec<u8>> {
-        let text = self.text(key)?;
-        let byte = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
-        bytes.map_or_else(|| refuse(format!("{key} is not hexadecimal")), Ok)
-    }
-
-    fn location(&self) -> Outcome<Location> {
-        let name = self.text("name")?;
-        Ok(if self.flag("path") { Path::new(name).into() } else { name.into() })
-    }
-
-    fn protection(&self) -> Outcome<Protection> {
-        match self.optional("protection").unwrap_or("read") {
-            "none" => Ok(Protection::None),
-            "read" => Ok(Protection::Read),
-            "read_write" => Ok(Protection::ReadWrite),
-            other => refuse(format!("protection={other}")),
-        }
-    }
-
-    fn sharing(&self) -> Outcome<Sharing> {
-        match self.optional("sharing").unwrap_or("shared") {
-            "shared" => Ok(Sharing::Shared),
-            "private" => Ok(Sharing::Private),
-            other => refuse(format!("sharing={other}")),
-        }
-    }
-
-    fn advice(&self) -> Outcome<Advice> {
-        match self.text("advice")? {
-            "normal" => Ok(Advice::Normal),
-            "random" => Ok(Advice::Random),
-            "sequential" => Ok(Advice::Sequential),
-            "will_need" => Ok(Advice::WillNeed),
-            "dont_need" => Ok(Advice::DontNeed),
-            other => refuse(format!("advice={other}")),
-        }
-    }
-}
-
-/// What a handle's name stands for.
-enum Object {
-    Region(Region),
-    Mapping(Mapping),
-}
-
-impl Object {
-    fn len(&self) -> usize {
-        match self {
-            Object::Region(region) => region.len(),
-            Object::Mapping(mapping) => mapping.len(),
-        }
-    }
-
-    fn read_at(&self, offset: usize, into: &mut [u8]) -> shmkit::Result<()> {
-        match self {
-            Object::Region(region) => region.read_at(offset, into),
-            Object::Mapping(mapping) => mapping.read_at(offset, into),
-        }
-    }
-
-    fn write_at(&self, offset: usize, from: &[u8]) -> shmkit::Result<()> {
-        match self {
-            Object::Region(region) => region.write_at(offset, from),
-            Object::Mapping(mapping) => mapping.write_at(offset, from),
-        }
-    }
-
-    fn close(&self) -> shmkit::Result<()> {
-        match self {
-            Object::Region(region) => region.close(),
-            Object::Mapping(mapping) => mapping.close(),
-        }
-    }
-}
-
-/// A counted view that owns its object: names come and go in any order here, which no borrow could follow.
-struct CountedView {
-    bytes: SharedBytes<'static>,
-    object: Rc<Object>,
-}
-
-impl CountedView {
-    fn new(object: &Rc<Object>, offset: usize, len: usize, writable: bool) -> shmkit::Result<CountedView> {
-        let start = match &**object {
-            Object::Region(region) => region.pin(offset, len, writable)?,
-            Object::Mapping(mapping) => mapping.pin(offset, len, writable)?,
-        };
-        // SAFETY: `pin` checked the range and keeps it until `unpin`; the object lives as long as this view.
-        let bytes = unsafe { SharedBytes::new(start, len, writable) };
-        Ok(CountedView { bytes, object: Rc::clone(object) })
-    }
-}
-
-impl Drop for CountedView {
-    fn drop(&mut self) {
-        let counted = match &*self.object {
-            Object::Region(region) => region.unpin(self.bytes.is_writable()),
-            Object::Mapping(mapping) => mapping.unpin(self.bytes.is_writable()),
-        };
-        assert!(counted, "a view that was never counted");
-    }
-}
-
 #[derive(Default)]
 struct Runner {
     objects: HashMap<String, Rc<Object>>,
     named: HashMap<String, Named>,
     views: HashMap<String, CountedView>,
     logs: Logs,
+    windows: Windows,
 }
 
 impl Runner {
@@ -275,6 +114,7 @@ impl Runner {
             }
             "die" => die(),
             op if op.starts_with("log_") => self.logs.run(command),
+            op if op.starts_with("windows_") => self.windows.run(command),
             other => refuse(format!("unknown operation {other}")),
         }
     }
@@ -424,11 +264,6 @@ impl Runner {
     }
 }
 
-/// The answer of a command that yields nothing.
-fn done(result: shmkit::Result<()>) -> Outcome<String> {
-    Ok(result.map(|()| String::new())?)
-}
-
 fn region_info(region: &Region) -> Outcome<String> {
     Ok(format!(
         " len={} read_only={} id={} locked={}",
@@ -439,76 +274,8 @@ fn region_info(region: &Region) -> Outcome<String> {
     ))
 }
 
-fn flush(object: &Object, command: &Command) -> Outcome<String> {
-    let (start, end) = range(object.len(), command)?;
-    let how = if command.flag("async") { Flush::Async } else { Flush::Sync };
-    match object {
-        Object::Mapping(mapping) if command.flag("invalidate") => {
-            done(mapping.flush_and_invalidate(start..end, how))
-        }
-        Object::Mapping(mapping) => done(mapping.flush(start..end, how)),
-        Object::Region(region) if command.flag("invalidate") => {
-            done(region.flush_and_invalidate(start..end, how))
-        }
-        Object::Region(region) => done(region.flush(start..end, how)),
-    }
-}
-
-fn change(mapping: &Mapping, command: &Command) -> Outcome<String> {
-    let (start, end) = range(mapping.len(), command)?;
-    match command.op.as_str() {
-        "protect" => done(mapping.protect(start..end, command.protection()?)),
-        "lock_memory" => {
-            let how = if command.flag("on_fault") { MemoryLock::OnFault } else { MemoryLock::Now };
-            done(mapping.lock_memory(start..end, how))
-        }
-        "unlock_memory" => done(mapping.unlock_memory(start..end)),
-        "residency" => {
-            let counts = mapping.residency(start..end)?.counts();
-            Ok(format!(" pages={} resident={}", counts.pages, counts.resident))
-        }
-        _ => done(mapping.advise(start..end, command.advice()?)),
-    }
-}
-
-fn range(limit: usize, command: &Command) -> Outcome<(usize, usize)> {
-    let start = command.optional_number("offset")?.unwrap_or(0) as usize;
-    let len = command.optional_number("len")?.map(|len| len as usize);
-    Ok((start, len.map_or(limit.max(start), |len| start.saturating_add(len))))
-}
-
 fn die() -> ! {
     // SAFETY: a signal to ourselves that nothing survives.
     unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     unreachable!("SIGKILL cannot be caught")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn encode(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/');
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
-fn decode(text: &str) -> Outcome<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = (*first == b'%').then(|| tail.get(..2)).flatten();
-        let value = escaped.and_then(|pair| std::str::from_utf8(pair).ok());
-        match value.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None if *first == b'%' => return refuse(format!("a broken escape in {text}")),
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).or_else(|_| refuse(format!("{text} is not UTF-8")))
 }

@@ -174,4 +174,34 @@ static bool protection_of(const struct command *command, uint32_t *protection) {
     return true;
 }
 
+// The bytes that `data` says in hexadecimal, written over its text.
+static bool data_of(const struct command *command, unsigned char **data, size_t *len) {
+    const struct argument *argument = find(command, "data");
+    if (!argument || argument->len % 2 != 0) {
+        return false;
+    }
+    *data = (unsigned char *)argument->value;
+    *len = argument->len / 2;
+    for (size_t i = 0; i < *len; i++) {
+        int high = hex_digit(argument->value[2 * i]), low = hex_digit(argument->value[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        (*data)[i] = (unsigned char)(high * 16 + low);
+    }
+    return true;
+}
+
+static bool advice_of(const struct command *command, const char *key, uint32_t *advice) {
+    static const char *const names[] = {"normal", "random", "sequential", "will_need", "dont_need", NULL};
+    static const uint32_t values[] = {SHMKIT_ADVICE_NORMAL, SHMKIT_ADVICE_RANDOM, SHMKIT_ADVICE_SEQUENTIAL,
+                                      SHMKIT_ADVICE_WILL_NEED, SHMKIT_ADVICE_DONT_NEED};
+    size_t index = index_of(text_of(command, key, "normal"), names);
+    if (!names[index]) {
+        return false;
+    }
+    *advice = values[index];
+    return true;
+}
+
 #endif

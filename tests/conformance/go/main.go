@@ -15,7 +15,9 @@ import (
 func main() {
 	log.SetFlags(0)
 	in := bufio.NewReader(os.Stdin)
-	runner := runner{objects: map[string]object{}, views: map[string]*view{}, logs: newLogs()}
+	runner := runner{
+		objects: map[string]object{}, views: map[string]*view{}, logs: newLogs(), windows: map[string]*shmkit.WindowCache{},
+	}
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {

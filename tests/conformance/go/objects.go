@@ -37,7 +37,8 @@ type view struct {
 	released chan error
 }
 
-func lend(o memory, offset, length int, writable bool) (*view, error) {
+// lend keeps the view that viewOf gives, for reading and writing or for reading.
+func lend(viewOf func(use func([]byte) error) error, writable bool) (*view, error) {
 	v := &view{writable: writable, release: make(chan struct{}), released: make(chan error, 1)}
 	lent := make(chan struct{})
 	use := func(bytes []byte) error {
@@ -46,13 +47,7 @@ func lend(o memory, offset, length int, writable bool) (*view, error) {
 		<-v.release
 		return nil
 	}
-	go func() {
-		if writable {
-			v.released <- o.ViewRange(offset, length, use)
-		} else {
-			v.released <- o.ViewRangeReadOnly(offset, length, use)
-		}
-	}()
+	go func() { v.released <- viewOf(use) }()
 	select {
 	case <-lent:
 		return v, nil
@@ -65,6 +60,7 @@ type runner struct {
 	logs    logs
 	objects map[string]object
 	views   map[string]*view
+	windows map[string]*shmkit.WindowCache
 }
 
 // find returns the object that argument h names.
@@ -289,7 +285,11 @@ func (r *runner) takeView(c command) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	v, err := lend(o, offset, length, c.flag("writable"))
+	viewOf := o.ViewRangeReadOnly
+	if c.flag("writable") {
+		viewOf = o.ViewRange
+	}
+	v, err := lend(func(use func([]byte) error) error { return viewOf(offset, length, use) }, c.flag("writable"))
 	if err != nil {
 		return "", err
 	}

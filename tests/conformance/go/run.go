@@ -75,6 +75,9 @@ func (r *runner) run(c command) (string, error) {
 	if strings.HasPrefix(c.op, "log_") {
 		return r.logs.run(c)
 	}
+	if strings.HasPrefix(c.op, "windows_") {
+		return r.runWindows(c)
+	}
 	return r.runNamed(c)
 }
 
@@ -208,15 +211,23 @@ func change(mapping *shmkit.Mapping, c command) error {
 	case "unlock_memory":
 		return mapping.UnlockMemoryRange(offset, length)
 	}
+	advice, err := adviceOf(c, "advice")
+	if err != nil {
+		return err
+	}
+	return mapping.AdviseRange(offset, length, advice)
+}
+
+func adviceOf(c command, key string) (shmkit.Advice, error) {
 	advices := map[string]shmkit.Advice{
 		"normal": shmkit.AdviseNormal, "random": shmkit.AdviseRandom, "sequential": shmkit.AdviseSequential,
 		"will_need": shmkit.AdviseWillNeed, "dont_need": shmkit.AdviseDontNeed,
 	}
-	advice, ok := advices[c.arguments["advice"]]
+	advice, ok := advices[c.arguments[key]]
 	if !ok {
-		return fmt.Errorf("advice=%s", c.arguments["advice"])
+		return 0, fmt.Errorf("%s=%s", key, c.arguments[key])
 	}
-	return mapping.AdviseRange(offset, length, advice)
+	return advice, nil
 }
 
 func digit(flag bool) int {
