@@ -16,7 +16,7 @@ use super::segment::{self, SegmentMap};
 use super::{Inner, recovery};
 use crate::atomic::Ordering::{Acquire, SeqCst};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::LOG_RECORD_HEADER_SIZE;
+use crate::layout::{LOG_RECORD_ALIGN, LOG_RECORD_HEADER_SIZE};
 use crate::protocol::signal;
 use crate::protocol::wait::{Sleeper, Wait};
 use crate::view::SharedBytes;
@@ -231,7 +231,7 @@ impl LogReader {
                 let base = self.inner.control.base_of(position);
                 let begins = position == base && position <= words.tail.load(Acquire)
                     || match self.inner.segment_at(position, OPERATION)? {
-                        Some(segment) => recovery::is_boundary(&segment, (position - base) as usize),
+                        Some(segment) => recovery::leads_to(&segment, (position - base) as usize)?,
                         None => false,
                     };
                 if !begins {
@@ -270,6 +270,9 @@ impl LogReader {
     fn enter_segment(&mut self) -> Result<Option<(Arc<SegmentMap>, usize)>> {
         let inner = &self.inner;
         let words = inner.control.words();
+        // Looked at before opening: one that the tail has not reached may be created at any time, also between a look for
+        // its file and one at the tail, and would be taken for one that was removed.
+        let tail = words.tail.load(SeqCst);
         self.segment = match inner.segment_at(self.position, OPERATION) {
             Ok(segment) => segment,
             Err(error) if is_no_segment(error.kind()) => {
@@ -289,7 +292,7 @@ impl LogReader {
             return Ok(offset.map(|offset| (segment, offset)));
         }
         self.segment = None;
-        if words.start.load(SeqCst) <= self.position && words.tail.load(SeqCst) <= self.position {
+        if words.start.load(SeqCst) <= self.position && tail <= self.position {
             return Ok(None);
         }
         // Removed by retention, or by hand: go on at what is left.
@@ -320,7 +323,11 @@ impl LogReader {
                 Some(word) => word.load(Acquire),
                 None => return self.pass_corrupted(&segment, offset),
             };
-            segment.expect_undamaged(&self.inner.control, OPERATION)?;
+            if let Err(error) = segment.expect_undamaged(&self.inner.control, OPERATION) {
+                self.corrupted += segment.end() - self.position;
+                self.position = segment.end();
+                return Err(error);
+            }
             match record::parse(seen, segment.capacity - offset) {
                 Some((Seen::Free, _)) if self.is_hole(&segment, offset) => {
                     return self.pass_corrupted(&segment, offset);
@@ -376,20 +383,47 @@ impl LogReader {
             && (tail >= segment.end() || matches!(recovery::next_good(segment, offset), Ok(Some(_))))
     }
 
-    /// Goes on at the next good record, or the next segment, and says so.
+    /// Goes on behind a place that holds no records, and says so.
     #[cold]
     fn pass_corrupted(&mut self, segment: &SegmentMap, offset: usize) -> Result<Step> {
-        let next = recovery::next_good(segment, offset)?;
         let from = self.position;
-        let to = match next {
-            Some(next) => segment.base + next as u64,
-            None => segment.end(),
-        };
-        self.position = to;
-        self.corrupted += to - from;
+        self.position = self.behind(segment, offset)?;
+        let bytes = self.position - from;
+        self.corrupted += bytes;
         Err(self
             .error(ErrorKind::Corrupted)
-            .with_detail(format!("{} bytes from position {from} hold no records", to - from)))
+            .with_detail(format!("{bytes} bytes from position {from} hold no records")))
+    }
+
+    /// Where records go on behind a place that holds none.
+    fn behind(&self, segment: &SegmentMap, offset: usize) -> Result<u64> {
+        // Loaded first: what is claimed from now on is behind it.
+        let tail = self.inner.control.words().tail.load(SeqCst);
+        let word = |offset: usize| segment.word(offset).map_or(0, |word| word.load(Acquire));
+        let parsed = |offset: usize| record::parse(word(offset), segment.capacity - offset);
+        // Where the word leads, if something stands there or will: it may be a record that is still being written.
+        if let Some((_, span)) = parsed(offset)
+            && span > 0
+        {
+            let (next, at) = (segment.base + (offset + span) as u64, offset + span);
+            let leads_on = match if at < segment.capacity { parsed(at) } else { Some((Seen::Free, 0)) } {
+                Some((Seen::Claimed { .. } | Seen::Padding, _)) => true,
+                Some((Seen::Record { len }, _)) => recovery::is_intact(segment, at, len)?,
+                Some((Seen::Free, _)) => next >= tail,
+                None => false,
+            };
+            if leads_on {
+                return Ok(next);
+            }
+        }
+        Ok(match recovery::next_good(segment, offset)? {
+            Some(next) => segment.base + next as u64,
+            // All that was there is lost, and what comes will be at the tail.
+            None if tail > self.position && tail.is_multiple_of(LOG_RECORD_ALIGN as u64) => {
+                tail.min(segment.end())
+            }
+            None => segment.end(),
+        })
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

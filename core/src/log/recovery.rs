@@ -215,6 +215,23 @@ pub(super) fn is_boundary(segment: &SegmentMap, offset: usize) -> bool {
     at == offset
 }
 
+/// Whether a reader that begins at the start of the segment comes to this offset: as [`is_boundary`], but past places that hold
+/// no records.
+pub(super) fn leads_to(segment: &SegmentMap, offset: usize) -> Result<bool> {
+    let mut at = 0;
+    while at < offset {
+        let word = segment.word(at).map_or(0, |word| word.load(Acquire));
+        at = match record::parse(word, segment.capacity - at) {
+            Some((_, span)) if span > 0 => at + span,
+            _ => match next_good(segment, at)? {
+                Some(next) => next,
+                None => return Ok(false),
+            },
+        };
+    }
+    Ok(at == offset)
+}
+
 fn cut(segment: &SegmentMap, from: usize, to: usize, recovery: &mut Recovery) -> Result<()> {
     if let Some(word) = segment.word(from)
         && from < to

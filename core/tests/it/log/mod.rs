@@ -1,5 +1,7 @@
 //! The log, with other processes, power cuts and hostile bytes.
 
+mod damage;
+mod follow;
 mod hostile;
 mod kills;
 mod power;
