@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -21,7 +22,7 @@ use crate::view::{self, Source};
 /// Make one with `Mapping.open`, `Mapping.from_fd` or `Mapping.anonymous`. It is a buffer (memoryview, numpy, ctypes
 /// see the same bytes, without a copy) and a sequence of bytes. Any thread may use it; a copy of bytes that others
 /// write meanwhile may be torn. Shared memory without a file reaches children that are forked later. It cannot be
-/// pickled.
+/// pickled: a `Segment` can, and each process maps that.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct Mapping {
     pub(crate) core: Arc<shmkit::Mapping>,
@@ -387,6 +388,17 @@ impl Mapping {
     unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {
         // SAFETY: Python hands back what `__getbuffer__` filled, once.
         unsafe { bytes::release_buffer(&*self.core, view) }
+    }
+
+    /// The kernel gives no other process a way to these pages, so the error says what has one.
+    fn __reduce__(&self) -> PyResult<()> {
+        let instead = match self.name() {
+            "" => {
+                "only children forked later share it; make a shmkit.Segment.memfd, which can be pickled, and map that"
+            }
+            _ => "open the file there, or pickle a shmkit.Segment of it and map that",
+        };
+        Err(PyTypeError::new_err(format!("cannot pickle {}: {instead}", self.__repr__())))
     }
 
     fn __repr__(&self) -> String {

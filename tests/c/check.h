@@ -26,6 +26,7 @@ extern const struct test refusal_tests[];
 extern const struct test status_tests[];
 extern const struct test option_tests[];
 extern const struct test object_tests[];
+extern const struct test handle_tests[];
 extern const struct test mutex_tests[];
 extern const struct test rwlock_tests[];
 extern const struct test semaphore_tests[];

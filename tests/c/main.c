@@ -250,7 +250,7 @@ int main(int argc, char **argv) {
                                         object_tests,  mutex_tests,   rwlock_tests,    semaphore_tests, condvar_tests,
                                         event_tests,   barrier_tests, atomic_tests,    status_tests,  segment_tests,
                                         sysv_tests,    code_tests,    page_tests,      window_tests,    log_tests,
-                                        fault_tests,   pool_tests,    heap_tests};
+                                        fault_tests,   pool_tests,    heap_tests,      handle_tests};
     // Nothing here takes long; what hangs is ended by a signal and not by patience.
     alarm(120);
     size_t count = 0;

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import shmkit
-from shmkit import Mapping, Region
+from shmkit import Mapping, Region, Segment
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -66,9 +66,34 @@ def test_a_path_is_found_from_another_directory(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_closed_handle_and_what_has_no_name_refuse(region: Region) -> None:
-    for other in (region.guard, Mapping.anonymous(10)):
-        with pytest.raises(TypeError, match="cannot pickle"):
-            pickle.dumps(other)
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pickle.dumps(region.guard)
     region.close()
     with pytest.raises(shmkit.ClosedError):
         pickle.dumps(region)
+
+
+def test_a_mapping_says_what_to_pickle_instead(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    for mapping, instead in (
+        (Mapping.anonymous(10), r"of memory.*shmkit\.Segment\.memfd"),
+        (Mapping.anonymous(10, sharing="private"), r"of memory.*shmkit\.Segment\.memfd"),
+        (Mapping.open(tmp_path / "file"), r"file, 7 bytes.*open the file there"),
+    ):
+        for refused in (pickle.dumps, copy.copy):
+            with pytest.raises(TypeError, match=f"cannot pickle <shmkit.Mapping .*{instead}"):
+                refused(mapping)
+
+
+def set_first(segment: Segment) -> None:
+    with segment.map(protection="read_write") as mapping:
+        mapping[0] = 7
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_it_says_works(method: str) -> None:
+    with Segment.memfd("pickled", 10) as segment, segment.map(protection="read_write") as mapping:
+        process = mp.get_context(method).Process(target=set_first, args=(segment,))
+        process.start()
+        process.join()
+        assert (process.exitcode, mapping[0]) == (0, 7)
