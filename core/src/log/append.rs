@@ -110,7 +110,7 @@ impl Inner {
         self.check(len)?;
         let time_ns = self.now_ns();
         loop {
-            let current = self.current.read();
+            let current = self.current.get().read();
             let room = match &*current {
                 Some(segment) => self.claim_in(segment, me, len, time_ns)?,
                 None => Room::Elsewhere,
@@ -259,7 +259,7 @@ impl Inner {
         loop {
             let at = tail.load(Acquire);
             let base = self.control.base_of(at);
-            if self.current.read().as_ref().is_some_and(|segment| segment.base == base) {
+            if self.current.get().read().as_ref().is_some_and(|segment| segment.base == base) {
                 return Ok(());
             }
             let found = match SegmentMap::open(&self.control, base, OPERATION)? {
@@ -287,7 +287,7 @@ impl Inner {
 
     fn has_segment_before(&self, base: u64) -> Result<bool> {
         let Some(before) = base.checked_sub(self.control.capacity()) else { return Ok(true) };
-        let mapped = self.current.read().as_ref().is_some_and(|segment| segment.base == before);
+        let mapped = self.current.get().read().as_ref().is_some_and(|segment| segment.base == before);
         Ok(mapped || SegmentMap::open(&self.control, before, OPERATION)?.is_some())
     }
 
@@ -302,7 +302,7 @@ impl Inner {
     }
 
     fn enter(&self, segment: Arc<SegmentMap>) {
-        let mut current = self.current.write();
+        let mut current = self.current.get().write();
         if current.as_ref().is_none_or(|current| current.base < segment.base) {
             *current = Some(segment);
             drop(current);

@@ -35,7 +35,7 @@ impl Log {
 
     /// The segment that this handle appends to; `None` before its first append.
     pub fn current_segment(&self) -> Option<LogSegment> {
-        self.inner.current.read().as_ref().map(Arc::clone).map(LogSegment)
+        self.inner.current.get().read().as_ref().map(Arc::clone).map(LogSegment)
     }
 
     /// What follows a commit that was made on the words: readers that sleep are woken, and the policy sees to the disk.

@@ -7,17 +7,18 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::options::Durability;
 use super::{Inner, Ticket};
 use crate::error::Result;
 use crate::protocol::wait::Wait;
+use crate::sys::fork::PerProcess;
 
 /// Called when a record is on the disk, or will never be.
 pub(super) type Callback = Box<dyn FnOnce(Result<()>) + Send>;
@@ -31,7 +32,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct Keeper {
-    state: Mutex<State>,
+    state: PerProcess<std::sync::Mutex<State>>,
     changed: Condvar,
     /// A round of the thread has ended.
     rested: Condvar,
@@ -52,6 +53,14 @@ struct State {
     at_work: Option<ThreadId>,
     /// Handles that end: no round begins.
     holds: u32,
+}
+
+fn wait<'a>(changed: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait_for<'a>(changed: &Condvar, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+    changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
 }
 
 /// A round of the thread: it ends after all that the thread had of the handle has been dropped.
@@ -88,7 +97,7 @@ impl Hold {
         // A callback that drops the handle must not wait for itself.
         let me = std::thread::current().id();
         while state.at_work.is_some_and(|thread| thread != me) {
-            keeper.rested.wait(&mut state);
+            state = wait(&keeper.rested, state);
         }
     }
 }
@@ -126,11 +135,10 @@ impl Inner {
         if me == 0 || self.keeper.runs_for.load(Relaxed) == me {
             return;
         }
-        if let Some(parents) = state.thread.take() {
-            // It does not exist in this process, and there is nothing to join.
-            std::mem::forget(parents);
-            state.pending.clear();
-            (state.at_work, state.holds) = (None, 0);
+        if state.thread.is_some() {
+            // This process was attached again.
+            self.keeper.runs_for.store(me, Relaxed);
+            return;
         }
         let (inner, keeper) = (self.this.clone(), Arc::clone(&self.keeper));
         let durability = self.durability;
@@ -188,9 +196,7 @@ impl Inner {
         let mut state = self.keeper.state.lock();
         let thread = state.thread.take();
         if me == 0 || self.keeper.runs_for.load(Relaxed) != me {
-            // A forked child's copy: thread and callbacks are the parent's.
-            std::mem::forget(thread);
-            std::mem::forget(std::mem::take(&mut state.pending));
+            // It never ran in this process: a forked child has no part of its parent's.
             return;
         }
         state.stop = true;
@@ -223,14 +229,14 @@ fn run(inner: &Weak<Inner>, keeper: &Arc<Keeper>, durability: Durability) {
             let mut state = keeper.state.lock();
             let is_lazy = matches!(durability, Durability::Interval(_) | Durability::Bytes(_));
             if !state.stop && !keeper.kicked.load(Relaxed) && (is_lazy || state.pending.is_empty()) {
-                match durability {
-                    Durability::Interval(interval) => drop(keeper.changed.wait_for(&mut state, interval)),
-                    _ if state.pending.is_empty() => keeper.changed.wait(&mut state),
-                    _ => drop(keeper.changed.wait_for(&mut state, LOOK_AGAIN)),
-                }
+                state = match durability {
+                    Durability::Interval(interval) => wait_for(&keeper.changed, state, interval),
+                    _ if state.pending.is_empty() => wait(&keeper.changed, state),
+                    _ => wait_for(&keeper.changed, state, LOOK_AGAIN),
+                };
             }
             while state.holds > 0 && !state.stop {
-                keeper.changed.wait(&mut state);
+                state = wait(&keeper.changed, state);
             }
             if state.stop {
                 return;

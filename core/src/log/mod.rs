@@ -31,9 +31,9 @@ mod upkeep;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 pub use direct::{LogSegment, LogWords};
 pub use keeper::Durable;
@@ -50,6 +50,7 @@ use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::error::{ErrorKind, Result};
 use crate::exports::Exports;
 use crate::protocol::wait::Wait;
+use crate::sys::fork::PerProcess;
 use crate::sys::stamp;
 
 /// An append whose record may not be on the disk yet.
@@ -93,18 +94,18 @@ struct Inner {
     durability: Durability,
     exports: Exports,
     /// The segment that the tail was in when this process looked. Held for reading while a record is written into it.
-    current: RwLock<Option<Arc<SegmentMap>>>,
+    current: PerProcess<RwLock<Option<Arc<SegmentMap>>>>,
     /// Segments that somebody here has mapped.
-    mapped: Mutex<Vec<Weak<SegmentMap>>>,
+    mapped: PerProcess<Mutex<Vec<Weak<SegmentMap>>>>,
     /// One thread at a time goes to the next segment.
-    rolling: Mutex<()>,
+    rolling: PerProcess<Mutex<()>>,
     /// Failures of flushes that this handle has reported.
     known_failures: AtomicU32,
     keeper: Arc<Keeper>,
     this: Weak<Inner>,
     /// What the next flush fails with.
     #[cfg(test)]
-    fail_next_flush: Mutex<Option<nix::errno::Errno>>,
+    fail_next_flush: parking_lot::Mutex<Option<nix::errno::Errno>>,
 }
 
 impl Inner {
@@ -116,7 +117,7 @@ impl Inner {
     /// The segment that holds a position; `None` when there is none.
     fn segment_at(&self, position: u64, operation: &'static str) -> Result<Option<Arc<SegmentMap>>> {
         let base = self.control.base_of(position);
-        if let Some(current) = self.current.read().as_ref().filter(|current| current.base == base) {
+        if let Some(current) = self.current.get().read().as_ref().filter(|current| current.base == base) {
             return Ok(Some(Arc::clone(current)));
         }
         let mut mapped = self.mapped.lock();
@@ -165,14 +166,14 @@ impl Log {
         let inner = Arc::new_cyclic(|this| Inner {
             exports: Exports::new(!control.is_writable()),
             durability,
-            current: RwLock::new(None),
-            mapped: Mutex::new(Vec::new()),
-            rolling: Mutex::new(()),
+            current: PerProcess::default(),
+            mapped: PerProcess::default(),
+            rolling: PerProcess::default(),
             known_failures,
             keeper: Arc::new(Keeper::default()),
             this: Weak::clone(this),
             #[cfg(test)]
-            fail_next_flush: Mutex::new(None),
+            fail_next_flush: parking_lot::Mutex::new(None),
             control,
         });
         let hold = Hold::new(&inner.keeper);

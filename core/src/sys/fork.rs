@@ -1,9 +1,11 @@
-//! fork(2) safety: one lock that fork itself takes, and a page that a forked child finds empty.
+//! fork(2) safety: one lock that fork itself takes, a page that a forked child finds empty, and locks that it finds free.
 //!
 //! The lock is std's and not parking_lot's: parking_lot keeps its sleepers in a table of the whole process, and a child
 //! forked while another thread works on that table would hang. std's futex mutex is one word.
 
 use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use memmap2::MmapMut;
@@ -30,7 +32,7 @@ extern "C" fn install() {
     // SAFETY: the three handlers are plain functions that live as long as the library; a library that is unloaded
     // takes its handlers with it (pthread_atfork(3) in glibc ties them to the object that registered them).
     INSTALL.call_once(|| unsafe {
-        libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork));
+        libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork_in_child));
     });
 }
 
@@ -50,6 +52,85 @@ extern "C" fn before_fork() {
 extern "C" fn after_fork() {
     // SAFETY: in the parent this thread holds `LOCK` since `before_fork`; in the child this thread is the only one.
     drop(unsafe { (*HELD_BY_FORK.0.get()).take() });
+}
+
+extern "C" fn after_fork_in_child() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+    after_fork();
+}
+
+/// How many forks lie between this process and the first one that had this library.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// A lock that each process has for itself. In a forked child a copy of the parent's would stay locked if another thread
+/// held it: that thread is not there to unlock it. The child gets a new one, with a new value, and never looks at the
+/// parent's again, which may be half-changed; what is in it stays allocated.
+pub struct PerProcess<L>(AtomicPtr<Entry<L>>, PhantomData<Entry<L>>);
+
+struct Entry<L> {
+    lock: L,
+    forks: u32,
+}
+
+impl<L: Default> Default for PerProcess<L> {
+    fn default() -> PerProcess<L> {
+        install();
+        PerProcess(AtomicPtr::new(Entry::make()), PhantomData)
+    }
+}
+
+impl<L: Default> Entry<L> {
+    fn make() -> *mut Entry<L> {
+        Box::into_raw(Box::new(Entry { lock: L::default(), forks: FORKS.load(Ordering::Relaxed) }))
+    }
+}
+
+impl<L: Default> PerProcess<L> {
+    /// This process's lock.
+    #[inline]
+    pub fn get(&self) -> &L {
+        // SAFETY: an entry is freed only with `self`.
+        let entry = unsafe { &*self.0.load(Ordering::Acquire) };
+        if entry.forks == FORKS.load(Ordering::Relaxed) { &entry.lock } else { self.renew() }
+    }
+
+    #[cold]
+    fn renew(&self) -> &L {
+        let parents = self.0.load(Ordering::Acquire);
+        let own = Entry::make();
+        // SAFETY: an entry is freed only with `self`, but for one that nobody else has seen.
+        unsafe {
+            if (*parents).forks == (*own).forks {
+                drop(Box::from_raw(own));
+                return &(*parents).lock;
+            }
+            match self.0.compare_exchange(parents, own, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => &(*own).lock,
+                Err(others) => {
+                    drop(Box::from_raw(own));
+                    &(*others).lock
+                }
+            }
+        }
+    }
+}
+
+impl<T: Default> PerProcess<Mutex<T>> {
+    /// Locks this process's mutex. A panic of who held it left the value in order.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.get().lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<L> Drop for PerProcess<L> {
+    fn drop(&mut self) {
+        // SAFETY: nobody has a reference to it any more.
+        let entry = unsafe { Box::from_raw(*self.0.get_mut()) };
+        if entry.forks != FORKS.load(Ordering::Relaxed) {
+            // The parent's, which may be half-changed.
+            std::mem::forget(entry);
+        }
+    }
 }
 
 /// Two words of private memory that read 0 in a forked child (madvise(2), `MADV_WIPEONFORK`).

@@ -15,8 +15,9 @@ pub use super::clock::realtime_ns as now_ns;
 #[cfg(target_arch = "x86_64")]
 mod counter {
     use std::cell::Cell;
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::ptr::null_mut;
+    use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+    use std::sync::atomic::{AtomicPtr, AtomicU64};
 
     use crate::sys::clock::{monotonic_ns, realtime_ns};
 
@@ -81,16 +82,11 @@ mod counter {
     fn rate() -> u64 {
         /// The two readings are off by less than a microsecond each: a few parts in 10^5, so 30 ns in a millisecond.
         const LONG_NS: u64 = 50_000_000;
-        static BEGUN: OnceLock<Option<(u64, u64)>> = OnceLock::new();
         let known = RATE.load(Relaxed);
         if known > 0 {
             return known;
         }
-        let begun = BEGUN.get_or_init(|| {
-            let (counter, ns) = both(monotonic_ns);
-            counter.filter(|_| is_trusted()).map(|counter| (counter, ns))
-        });
-        let Some((counter, ns)) = *begun else { return 0 };
+        let Some((counter, ns)) = begun() else { return 0 };
         let (Some(counter_now), ns_now) = both(monotonic_ns) else { return 0 };
         let (counts, elapsed_ns) = (counter_now.wrapping_sub(counter), ns_now.saturating_sub(ns));
         if elapsed_ns < LONG_NS || counts == 0 {
@@ -101,6 +97,28 @@ mod counter {
         let rate = u64::try_from(rate).ok().filter(|rate| (1 << 27..10 << 32).contains(rate)).unwrap_or(0);
         RATE.store(rate, Relaxed);
         rate
+    }
+
+    /// Where the watch began: the counter and the clock; `None` where the counter is not trusted.
+    ///
+    /// No `OnceLock`: a child that is forked while another thread fills one would wait for that thread, which it does not have.
+    fn begun() -> Option<(u64, u64)> {
+        static BEGUN: AtomicPtr<Option<(u64, u64)>> = AtomicPtr::new(null_mut());
+        let mut found = BEGUN.load(Acquire);
+        if found.is_null() {
+            let (counter, ns) = both(monotonic_ns);
+            let own = Box::into_raw(Box::new(counter.filter(|_| is_trusted()).map(|counter| (counter, ns))));
+            found = match BEGUN.compare_exchange(null_mut(), own, AcqRel, Acquire) {
+                Ok(_) => own,
+                Err(others) => {
+                    // SAFETY: ours, and nobody else has seen it.
+                    drop(unsafe { Box::from_raw(own) });
+                    others
+                }
+            };
+        }
+        // SAFETY: what is in there stays, and never changes.
+        unsafe { *found }
     }
 
     fn is_trusted() -> bool {

@@ -2,6 +2,7 @@
 
 mod damage;
 mod follow;
+mod forks;
 mod hostile;
 mod kills;
 mod power;
