@@ -141,7 +141,7 @@ func (l *Log) claim(s *logSegment, claim, length uint64, now int64) (*uint64, ui
 		}
 		if l.words.maxAge != 0 && offset != 0 {
 			first := int64(atomic.LoadUint64(s.firstNs))
-			if first == 0 || now-first >= l.words.maxAge {
+			if first == 0 || first > now || now-first >= l.words.maxAge {
 				return nil, 0
 			}
 		}

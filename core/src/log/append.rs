@@ -8,6 +8,10 @@
 //! | leave a segment | the word of the rest, from 0 to FILL | a segment that nobody has reached yet | |
 //!
 //! The next segment is there before the rest of the last one is filled, so a full disk stops a record and not the log.
+//!
+//! A segment whose file was cut, or where something stands that nobody of this library wrote, would stop every writer at the
+//! same place. Who finds that out is told, and moves the tail to the next segment, so that all others go on there. Nobody
+//! fills the rest of such a segment: readers pass it as they pass any place that holds no records.
 
 use std::sync::Arc;
 
@@ -17,7 +21,7 @@ use super::control::Control;
 use super::options::Durability;
 use super::record;
 use super::segment::SegmentMap;
-use super::{Inner, upkeep};
+use super::{Inner, segment, upkeep};
 use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LOG_DEAD, LOG_FILL, LOG_RECORD_HEADER_SIZE};
@@ -112,7 +116,9 @@ impl Inner {
         loop {
             let current = self.current.get().read();
             let room = match &*current {
-                Some(segment) => self.claim_in(segment, me, len, time_ns)?,
+                Some(segment) => self
+                    .claim_in(segment, me, len, time_ns)
+                    .map_err(|error| self.leave_damaged(segment.base, error))?,
                 None => Room::Elsewhere,
             };
             match (room, &*current) {
@@ -210,14 +216,21 @@ impl Inner {
                 let _ = live.first_ns.compare_exchange(0, now_ns, Relaxed, Relaxed);
                 false
             }
-            first_ns => now_ns.saturating_sub(first_ns) >= max_age_ns,
+            // The clock was set back: counted from now on, else the segment would be as good as new for as long as that.
+            first_ns if first_ns > now_ns => {
+                let _ = live.first_ns.compare_exchange(first_ns, now_ns, Relaxed, Relaxed);
+                false
+            }
+            first_ns => now_ns - first_ns >= max_age_ns,
         }
     }
 
     /// The claim becomes a record of `len` bytes, at most what was claimed; what is left has words of its own already.
     #[inline]
     pub(super) fn commit(&self, segment: &SegmentMap, claim: &Claim, len: usize) -> Result<()> {
-        segment.expect_undamaged(&self.control, OPERATION)?;
+        if let Err(error) = segment.expect_undamaged(&self.control, OPERATION) {
+            return Err(self.leave_damaged(segment.base, error));
+        }
         let committed = record::committed(len);
         let word = segment.word(claim.offset).ok_or_else(|| self.bad_word(claim.position))?;
         // Not a plain store: a claim that was inherited over a fork, or outlived its attachment, was settled by others.
@@ -240,15 +253,37 @@ impl Inner {
         if tail.load(Acquire) != position {
             return Ok(());
         }
-        // None: we are so late that it has come and gone.
-        let Some(next) = self.open_or_create(segment.end())? else { return Ok(()) };
+        let next = match self.open_or_create(segment.end()) {
+            Ok(Some(next)) => Some(next),
+            // We are so late that it has come and gone.
+            Ok(None) => return Ok(()),
+            // Who comes to it next leaves it again.
+            Err(error) if segment::is_damage(error.kind()) => None,
+            Err(error) => return Err(error),
+        };
         let word = segment.word(offset).ok_or_else(|| self.bad_word(position))?;
         let rest = record::fill(LOG_FILL, segment.capacity - offset);
         if word.compare_exchange(0, rest, SeqCst, Acquire).is_ok() {
             let _ = tail.compare_exchange(position, segment.end(), SeqCst, Relaxed);
-            self.enter(next);
+            if let Some(next) = next {
+                self.enter(next);
+            }
         }
         Ok(())
+    }
+
+    /// Moves the tail out of a segment that is damaged; returns the error that says so.
+    #[cold]
+    fn leave_damaged(&self, base: u64, error: Error) -> Error {
+        let Some(next) = base.checked_add(self.control.capacity()) else { return error };
+        if !segment::is_damage(error.kind()) {
+            return error;
+        }
+        match self.open_or_create(next) {
+            Err(other) if !segment::is_damage(other.kind()) => return error,
+            _ => self.control.words().tail.fetch_max(next, SeqCst),
+        };
+        error
     }
 
     /// Goes to the segment that the tail is in.
@@ -262,7 +297,9 @@ impl Inner {
             if self.current.get().read().as_ref().is_some_and(|segment| segment.base == base) {
                 return Ok(());
             }
-            let found = match SegmentMap::open(&self.control, base, OPERATION)? {
+            let found = SegmentMap::open(&self.control, base, OPERATION)
+                .map_err(|error| self.leave_damaged(base, error))?;
+            let found = match found {
                 Some(found) => Some(Arc::new(found)),
                 // The last record filled its segment to the end, and nobody has needed the next one yet.
                 None if at == base && self.has_segment_before(base)? => self.open_or_create(base)?,
@@ -312,9 +349,9 @@ impl Inner {
 
     #[cold]
     fn bad_word(&self, position: u64) -> Error {
-        self.control
-            .error(ErrorKind::Corrupted, OPERATION)
-            .with_detail(format!("at position {position} stands what no process of this library wrote"))
+        self.control.error(ErrorKind::Corrupted, OPERATION).with_detail(format!(
+            "at position {position} stands what no process of this library wrote, later appends go behind it"
+        ))
     }
 }
 

@@ -23,7 +23,7 @@ use super::append;
 use super::options::Durability;
 use super::record::{self, Seen};
 use super::segment::{self, SegmentMap};
-use super::{Inner, Ticket};
+use super::{Inner, Ticket, recovery};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::error::{ErrorKind, Result};
 use crate::layout::{LOG_FLUSH_RESULTS, LOG_RESULT_SHIFT};
@@ -33,6 +33,15 @@ use crate::protocol::{signal, word};
 use crate::sys::file;
 
 const OPERATION: &str = "flush log";
+
+/// How a range got to the disk.
+#[derive(Default)]
+struct Synced {
+    /// What the disk reported first.
+    failure: Option<Errno>,
+    /// Whether a segment's file was damaged, so that what was in it may not be there.
+    is_damaged: bool,
+}
 
 impl Inner {
     /// The number of the flush that will carry what is committed now.
@@ -105,13 +114,15 @@ impl Inner {
         let tail = words.tail.load(SeqCst);
         let from = words.flushed_to.load(Acquire).max(words.start.load(Acquire));
         let settled = self.settled_from(from, tail);
-        let synced = settled.and_then(|settled| self.sync_range(from, tail).map(|errno| (settled, errno)));
-        if let Ok((settled, None)) = synced {
-            words.flushed_to.fetch_max(settled, Release);
-            words.synced_to.store(tail, Release);
-        }
+        let synced = settled.and_then(|settled| Ok((settled, self.sync_range(from, tail)?)));
         let errno = match &synced {
-            Ok((_, errno)) => errno.map_or(0, |errno| errno as i32),
+            Ok((settled, Synced { failure: None, is_damaged })) => {
+                // What was cut away comes no nearer to the disk: it is told now, and does not hold up what comes later.
+                words.flushed_to.fetch_max(*settled, Release);
+                words.synced_to.store(tail, Release);
+                if *is_damaged { Errno::EIO as i32 } else { 0 }
+            }
+            Ok((_, Synced { failure: Some(errno), .. })) => *errno as i32,
             Err(error) => error.errno(),
         };
         if errno != 0 {
@@ -136,11 +147,24 @@ impl Inner {
         signal::notify(&words.flush_signal, true, memory);
     }
 
-    /// How far everything is settled. Claims of the dead become padding on the way.
+    /// How far everything is settled. Claims of the dead become padding on the way, and what is damaged is passed.
     fn settled_from(&self, from: u64, tail: u64) -> Result<u64> {
         let mut at = from;
         while at < tail {
-            let Some(segment) = self.segment_at(at, OPERATION)? else { break };
+            let segment = match self.segment_at(at, OPERATION) {
+                Ok(segment) => segment,
+                Err(error) if segment::is_damage(error.kind()) => None,
+                Err(error) => return Err(error),
+            };
+            let Some(segment) = segment else {
+                // Removed meanwhile, or not to be read: to the next file that is there, however far the tail is said to be.
+                let bases = segment::list(&self.control, OPERATION)?;
+                match bases.into_iter().find(|base| *base > at) {
+                    Some(next) => at = next,
+                    None => break,
+                }
+                continue;
+            };
             while let Some(offset) = segment.offset_of(at).filter(|_| at < tail) {
                 let Some(word) = segment.word(offset) else { return Ok(at) };
                 let seen = word.load(Acquire);
@@ -149,21 +173,25 @@ impl Inner {
                     Some((Seen::Claimed { owner }, span)) if self.bury(&segment, offset, seen, owner) => {
                         at += span as u64;
                     }
-                    _ => return Ok(at),
+                    Some((Seen::Claimed { .. }, _)) => return Ok(at),
+                    // The tail has passed this place, so something was here.
+                    Some((Seen::Free, _)) | None => at = recovery::behind(&segment, offset, tail)?,
                 }
             }
         }
-        Ok(at)
+        Ok(at.min(tail.max(from)))
     }
 
-    /// Carries a range of positions to the disk: the errno of the first failure, if there is one.
-    fn sync_range(&self, from: u64, to: u64) -> Result<Option<Errno>> {
+    /// Carries a range of positions to the disk.
+    fn sync_range(&self, from: u64, to: u64) -> Result<Synced> {
+        let mut synced = Synced::default();
         #[cfg(test)]
         if let Some(errno) = self.fail_next_flush.lock().take() {
-            return Ok(Some(errno));
+            synced.failure = Some(errno);
+            return Ok(synced);
         }
         if from >= to {
-            return Ok(None);
+            return Ok(synced);
         }
         let (first, last) = (self.control.base_of(from), self.control.base_of(to));
         let bases = match first == last {
@@ -171,19 +199,27 @@ impl Inner {
             // What is there, and not what two numbers of shared memory span.
             false => segment::list(&self.control, OPERATION)?,
         };
-        let mut failure = None;
         for base in bases.into_iter().filter(|base| (first..=last).contains(base)) {
-            let Some(segment) = self.segment_at(base, OPERATION)? else { continue };
+            let segment = match self.segment_at(base, OPERATION) {
+                Ok(Some(segment)) => segment,
+                Ok(None) => continue,
+                Err(error) if segment::is_damage(error.kind()) => {
+                    synced.is_damaged = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let start = from.saturating_sub(base) as usize;
             let end = (to - base).min(segment.capacity as u64) as usize;
-            failure = failure.or(segment.sync(start, end).err());
+            synced.failure = synced.failure.or(segment.sync(start, end).err());
+            synced.is_damaged |= segment.is_damaged();
             if start == 0 {
                 // Its name too: without one, the bytes would be lost all the same.
                 let name = segment::path(&self.control, base);
-                failure = failure.or(file::sync_directory_of(&name).err());
+                synced.failure = synced.failure.or(file::sync_directory_of(&name).err());
             }
         }
-        Ok(failure)
+        Ok(synced)
     }
 
     /// What a policy does after an append.

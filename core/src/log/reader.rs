@@ -16,7 +16,7 @@ use super::segment::{self, SegmentMap};
 use super::{Inner, recovery};
 use crate::atomic::Ordering::{Acquire, SeqCst};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{LOG_RECORD_ALIGN, LOG_RECORD_HEADER_SIZE};
+use crate::layout::LOG_RECORD_HEADER_SIZE;
 use crate::protocol::signal;
 use crate::protocol::wait::{Sleeper, Wait};
 use crate::view::SharedBytes;
@@ -387,43 +387,14 @@ impl LogReader {
     #[cold]
     fn pass_corrupted(&mut self, segment: &SegmentMap, offset: usize) -> Result<Step> {
         let from = self.position;
-        self.position = self.behind(segment, offset)?;
-        let bytes = self.position - from;
-        self.corrupted += bytes;
-        Err(self
-            .error(ErrorKind::Corrupted)
-            .with_detail(format!("{bytes} bytes from position {from} hold no records")))
-    }
-
-    /// Where records go on behind a place that holds none.
-    fn behind(&self, segment: &SegmentMap, offset: usize) -> Result<u64> {
         // Loaded first: what is claimed from now on is behind it.
         let tail = self.inner.control.words().tail.load(SeqCst);
-        let word = |offset: usize| segment.word(offset).map_or(0, |word| word.load(Acquire));
-        let parsed = |offset: usize| record::parse(word(offset), segment.capacity - offset);
-        // Where the word leads, if something stands there or will: it may be a record that is still being written.
-        if let Some((_, span)) = parsed(offset)
-            && span > 0
-        {
-            let (next, at) = (segment.base + (offset + span) as u64, offset + span);
-            let leads_on = match if at < segment.capacity { parsed(at) } else { Some((Seen::Free, 0)) } {
-                Some((Seen::Claimed { .. } | Seen::Padding, _)) => true,
-                Some((Seen::Record { len }, _)) => recovery::is_intact(segment, at, len)?,
-                Some((Seen::Free, _)) => next >= tail,
-                None => false,
-            };
-            if leads_on {
-                return Ok(next);
-            }
-        }
-        Ok(match recovery::next_good(segment, offset)? {
-            Some(next) => segment.base + next as u64,
-            // All that was there is lost, and what comes will be at the tail.
-            None if tail > self.position && tail.is_multiple_of(LOG_RECORD_ALIGN as u64) => {
-                tail.min(segment.end())
-            }
-            None => segment.end(),
-        })
+        self.position = recovery::behind(segment, offset, tail)?;
+        let bytes = self.position - from;
+        self.corrupted += bytes;
+        Err(self.error(ErrorKind::Corrupted).with_detail(format!(
+            "{bytes} bytes from position {from} hold no records, reading goes on behind them"
+        )))
     }
 
     fn error(&self, kind: ErrorKind) -> Error {
@@ -433,8 +404,7 @@ impl LogReader {
 
 /// Whether an error says that a file is no segment of this log.
 fn is_no_segment(kind: ErrorKind) -> bool {
-    use ErrorKind::{BadMagic, Corrupted, Replaced, Truncated, VersionMismatch, WrongKind};
-    matches!(kind, BadMagic | Corrupted | Replaced | Truncated | VersionMismatch | WrongKind)
+    kind == ErrorKind::Replaced || segment::is_damage(kind)
 }
 
 /// All records that are there; ends where the next one has not come yet.

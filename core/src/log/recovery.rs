@@ -192,6 +192,37 @@ pub(super) fn next_good(segment: &SegmentMap, at: usize) -> Result<Option<usize>
     Ok(None)
 }
 
+/// Where records go on behind a place that holds none: what is claimed from now on is at `tail`, or behind it.
+pub(super) fn behind(segment: &SegmentMap, offset: usize, tail: u64) -> Result<u64> {
+    let word = |at: usize| segment.word(at).map_or(0, |word| word.load(Acquire));
+    let parsed = |at: usize| record::parse(word(at), segment.capacity - at);
+    // Where the word leads, if something stands there or will: it may be a record that is still being written.
+    if let Some((_, span)) = parsed(offset)
+        && span > 0
+    {
+        let at = offset + span;
+        let next = segment.base + at as u64;
+        let leads_on = at == segment.capacity
+            || match parsed(at) {
+                Some((Seen::Claimed { .. } | Seen::Padding, _)) => true,
+                Some((Seen::Record { len }, _)) => is_intact(segment, at, len)?,
+                Some((Seen::Free, _)) => next >= tail,
+                None => false,
+            };
+        if leads_on {
+            return Ok(next);
+        }
+    }
+    Ok(match next_good(segment, offset)? {
+        Some(next) => segment.base + next as u64,
+        // All that was there is lost, and what comes will be at the tail.
+        None if tail > segment.base + offset as u64 && tail.is_multiple_of(LOG_RECORD_ALIGN as u64) => {
+            tail.min(segment.end())
+        }
+        None => segment.end(),
+    })
+}
+
 /// Bytes that are looked at in one go; a segment has a whole number of such pieces.
 const PAGE: usize = 4096;
 

@@ -61,6 +61,12 @@ fn checksum(header: &LogSegmentHeader) -> u32 {
     crc32c::crc32c(&bytes[..std::mem::offset_of!(LogSegmentHeader, checksum)])
 }
 
+/// Whether an error says that a segment's file is damaged.
+pub(super) fn is_damage(kind: ErrorKind) -> bool {
+    use ErrorKind::{BadMagic, Corrupted, MappingTruncated, Truncated, VersionMismatch, WrongKind};
+    matches!(kind, BadMagic | Corrupted | MappingTruncated | Truncated | VersionMismatch | WrongKind)
+}
+
 impl SegmentMap {
     /// Opens the segment that begins at `base`; `None` when there is no such file.
     pub fn open(control: &Control, base: u64, operation: &'static str) -> Result<Option<SegmentMap>> {
@@ -289,11 +295,12 @@ impl SegmentMap {
     pub fn sync(&self, from: usize, to: usize) -> std::result::Result<(), Errno> {
         let start = if from == 0 { 0 } else { LOG_SEGMENT_HEADER_SIZE + from };
         let end = LOG_SEGMENT_HEADER_SIZE + to.min(self.capacity);
-        if start < end {
-            self.map.sync(start, end - start, MsFlags::MS_SYNC)?;
-        }
-        // Of a file that was cut, nothing can be said to be on the disk.
-        if self.map.damage().is_some() { Err(Errno::EIO) } else { Ok(()) }
+        if start < end { self.map.sync(start, end - start, MsFlags::MS_SYNC) } else { Ok(()) }
+    }
+
+    /// Whether the file was cut and what is missing was touched: then nothing can be said to be on the disk.
+    pub fn is_damaged(&self) -> bool {
+        self.map.damage().is_some()
     }
 
     /// The checksum of record bytes, begun with another one. Copied out piece by piece: others may write them.

@@ -364,6 +364,18 @@ fn an_old_segment_is_left() {
 }
 
 #[test]
+fn an_old_segment_is_left_although_the_clock_was_set_back() {
+    let age = std::time::Duration::from_millis(20);
+    let (_directory, log) = log(LogOptions::new().max_age(age));
+    log.append(0, b"by a clock that was a day ahead").unwrap();
+    let first = log.current_segment().unwrap();
+    first.first_ns().unwrap().fetch_add(86_400_000_000_000, Relaxed);
+    log.append(0, b"by one that is right").unwrap();
+    std::thread::sleep(age);
+    assert_eq!(log.append(0, b"old enough").unwrap(), log.segment_len());
+}
+
+#[test]
 fn who_cannot_get_a_new_segment_is_told_and_what_fits_still_goes() {
     use std::os::unix::fs::PermissionsExt;
     let (directory, log) = log(LogOptions::new().segment_len(4096));

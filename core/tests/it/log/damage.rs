@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
-use shmkit::{ErrorKind, Log, LogOptions, LogReader, ReadFrom};
+use shmkit::{Durability, ErrorKind, Log, LogOptions, LogReader, ReadFrom};
 use tempfile::TempDir;
 
 fn small_log() -> (TempDir, Log) {
@@ -86,4 +86,74 @@ fn a_file_that_is_cut_under_a_reader() {
     let found = read_all(&mut reader);
     assert_eq!(found[0], Err(ErrorKind::MappingTruncated));
     assert_eq!(found[1..], (8..20).map(Ok).collect::<Vec<_>>(), "told once, and passed");
+}
+
+/// Appends through two handles until each was told what is wrong; then they go on. `told` of the first append.
+fn expect_writers_go_on(log: &Log, other: &Log, told: ErrorKind) {
+    assert_eq!(log.append(100, b"").unwrap_err().kind(), told);
+    let mut errors = 0;
+    for number in 0..20 {
+        for log in [log, other] {
+            errors += u32::from(log.append(101 + number, &[1; 1000]).is_err());
+        }
+    }
+    assert!(errors <= 1, "who had the file mapped may find out by himself");
+    let mut reader = other.reader(ReadFrom::Start).unwrap();
+    let found = read_all(&mut reader);
+    let later = found.iter().filter(|found| found.is_ok_and(|kind| kind > 100)).count();
+    assert_eq!(later as u32 + errors, 40, "{found:?}");
+    assert_eq!(found.iter().filter(|found| found.is_err()).count(), 1, "told once: {found:?}");
+}
+
+fn two_handles(durability: Durability) -> (TempDir, Log, Log) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let log = LogOptions::new().segment_len(8192).durability(durability).create(&path).unwrap();
+    let other = Log::open(&path).unwrap();
+    for kind in [1, 2] {
+        log.append(kind, &[1; 100]).unwrap();
+        other.append(kind, &[1; 100]).unwrap();
+    }
+    (directory, log, other)
+}
+
+#[test]
+fn writers_pass_a_place_that_nobody_wrote() {
+    for durability in [Durability::None, Durability::Group] {
+        let (_directory, log, other) = two_handles(durability);
+        damage(&log, log.end(), &[9; 8]);
+        expect_writers_go_on(&log, &other, ErrorKind::Corrupted);
+        other.flush().unwrap();
+        assert_eq!(log.status().unwrap().flushed_to, log.end(), "{durability:?}");
+    }
+}
+
+#[test]
+fn writers_leave_a_file_that_was_cut() {
+    let (_directory, log, other) = two_handles(Durability::None);
+    segment(&log, 0).set_len(4096).unwrap();
+    expect_writers_go_on(&log, &other, ErrorKind::MappingTruncated);
+    let error = other.flush().unwrap_err();
+    assert_eq!(error.errno(), libc::EIO, "what was in that file may be lost: {error}");
+    other.append(1, b"later").unwrap();
+    other.flush().unwrap();
+    assert_eq!(log.status().unwrap().flushed_to, log.end());
+}
+
+#[test]
+fn a_log_whose_last_file_was_cut_is_opened_and_goes_on() {
+    let (directory, log, other) = two_handles(Durability::Group);
+    let path = log.directory().to_owned();
+    segment(&log, 0).set_len(5000).unwrap();
+    drop((log, other));
+    let log = Log::open(&path).unwrap();
+    assert_eq!(log.append(1, b"x").unwrap_err().kind(), ErrorKind::Truncated);
+    let _ = log.append(1, b"told that earlier ones may be lost");
+    for kind in 3..20 {
+        log.append(kind, &[1; 1000]).unwrap();
+    }
+    let found = read_all(&mut log.reader(ReadFrom::Start).unwrap());
+    assert_eq!(found[0], Err(ErrorKind::Truncated));
+    assert_eq!(found[2..], (3..20).map(Ok).collect::<Vec<_>>());
+    drop(directory);
 }
