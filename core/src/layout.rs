@@ -97,7 +97,7 @@ pub const HEAP_SIZE_SHIFT: u32 = 32;
 /// Heap: free blocks below so many granules have a list for each size, others share trees.
 pub const HEAP_SMALL: u32 = 64;
 /// Heap: nodes of the search tree of a first-fit heap that share a parent.
-pub const HEAP_FANOUT: usize = 16;
+pub const HEAP_FANOUT: usize = 4;
 /// Word of a pool's block: free.
 pub const POOL_FREE: u32 = 0;
 /// Word of a pool's block: owned by the process whose owner id is in it.

@@ -35,6 +35,8 @@ pub(super) struct BestFit<'a> {
 }
 
 impl Index for BestFit<'_> {
+    const SMALLEST: bool = true;
+
     #[inline]
     fn insert(&self, space: &Space<'_>, granule: u32, size: u32) -> Result<()> {
         if size < SMALL {

@@ -49,7 +49,7 @@ impl Engine for Buddy<'_> {
         }
     }
 
-    fn allocate(&self, len: u64, align: u64, owner: u32) -> Result<Option<Live>> {
+    fn allocate(&self, len: u64, align: u64, owner: u32) -> Result<Option<(u64, u64)>> {
         let Some(order) = self.order_for(len.max(align)) else { return Ok(None) };
         let orders = self.record.bins_used[0].load(Relaxed) >> order << order;
         if orders == 0 {
@@ -60,7 +60,7 @@ impl Engine for Buddy<'_> {
         self.expect_free(unit, found)?;
         self.remove(unit, found)?;
         self.split(unit, found, order, owner)?;
-        Ok(Some(self.live(unit, Word::used(1 << order, owner))))
+        Ok(Some((self.offset(unit), self.unit_len << order)))
     }
 
     fn locate(&self, offset: u64) -> Result<Live> {
@@ -190,9 +190,12 @@ impl Buddy<'_> {
         ((block.offset - self.base) / self.unit_len) as u32
     }
 
+    fn offset(&self, unit: u32) -> u64 {
+        self.base + u64::from(unit) * self.unit_len
+    }
+
     fn live(&self, unit: u32, word: Word) -> Live {
-        let offset = self.base + u64::from(unit) * self.unit_len;
-        let len = u64::from(word.size()) * self.unit_len;
+        let (offset, len) = (self.offset(unit), u64::from(word.size()) * self.unit_len);
         Live { offset, len, size: word.size(), owner: word.owner(), previous_free: false }
     }
 

@@ -83,8 +83,8 @@ pub(super) struct Entry {
 pub(super) trait Engine {
     /// Makes a new heap: one free block, or as few as there can be.
     fn format(&self);
-    /// A new live block; `None` when there is no room.
-    fn allocate(&self, len: u64, align: u64, owner: u32) -> Result<Option<Live>>;
+    /// A new live block: where its bytes begin, from the region's start, and how many it offers. `None` when there is no room.
+    fn allocate(&self, len: u64, align: u64, owner: u32) -> Result<Option<(u64, u64)>>;
     /// The live block that begins at this offset.
     fn locate(&self, offset: u64) -> Result<Live>;
     /// Makes a live block free, and joins it to its free neighbours. One store commits all of it.

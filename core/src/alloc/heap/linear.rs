@@ -14,6 +14,9 @@
 //! | shrink | the block's word: shorter | the rest's word lies in bytes that are given up |
 //! | publish, adopt | the block's word: another owner | |
 //!
+//! A free block at the end of the space, the last, is where most of what is new comes from, and gets smaller and larger all the
+//! time. So it is not in the index: the end's mark and the size before it lead to it.
+//!
 //! A live block is the process's from the store that commits it: one that is killed before it can say where the block is
 //! leaves it to be reclaimed.
 
@@ -27,10 +30,18 @@ use crate::layout::{HEAP_GRANULE, HEAP_WORD_SIZE};
 const GRANULE: u64 = HEAP_GRANULE as u64;
 const WORD: u64 = HEAP_WORD_SIZE as u64;
 
-/// Which free block to take. It knows every free block, by its first granule and size, and leads only to those.
+/// Which free block to take. It knows every free block but the last, by its first granule and size, and leads only to those.
 pub(super) trait Index {
+    /// Whether it looks for a block as small as possible; else for the first.
+    const SMALLEST: bool;
     fn insert(&self, space: &Space<'_>, granule: u32, size: u32) -> Result<()>;
     fn remove(&self, space: &Space<'_>, granule: u32, size: u32) -> Result<()>;
+    /// A free block became another, of a size or at a place that is not the same.
+    #[inline(always)]
+    fn replace(&self, space: &Space<'_>, old: (u32, u32), new: (u32, u32)) -> Result<()> {
+        self.remove(space, old.0, old.1)?;
+        self.insert(space, new.0, new.1)
+    }
     /// The block to take for this size, and how long it is.
     fn find(&self, space: &Space<'_>, size: u32) -> Result<Option<(u32, u32)>>;
     /// The size of the largest block; 0 when there is none.
@@ -59,18 +70,16 @@ impl<I: Index> Engine for Linear<'_, I> {
         let _ = space.set_word(1, Word::free(space.end - 1));
         self.space.starts.set(1);
         let _ = space.set_footer(1, space.end - 1);
-        let _ = self.index.insert(space, 1, space.end - 1);
     }
 
     #[inline(always)]
-    fn allocate(&self, len: u64, align: u64, owner: u32) -> Result<Option<Live>> {
+    fn allocate(&self, len: u64, align: u64, owner: u32) -> Result<Option<(u64, u64)>> {
         let Some(need) = size_for(len) else { return Ok(None) };
         if align > GRANULE {
             return self.allocate_aligned(need, align, owner);
         }
-        let Some((granule, size)) = self.index.find(&self.space, need)? else { return Ok(None) };
-        self.index.remove(&self.space, granule, size)?;
-        self.carve(granule, size, need, false, owner).map(Some)
+        let Some((granule, size)) = self.find(need)? else { return Ok(None) };
+        self.carve(granule, size, need, true, owner).map(Some)
     }
 
     #[inline(always)]
@@ -91,29 +100,29 @@ impl<I: Index> Engine for Linear<'_, I> {
     fn free(&self, block: Live) -> Result<()> {
         let space = &self.space;
         let granule = self.granule(block);
-        let mut end = granule + block.size;
+        let end = granule + block.size;
         let absorbed = self.free_after(end)?;
         let before = if block.previous_free { Some(space.previous(granule)?) } else { None };
-        // Everything was looked at: from here on the index changes.
-        if let Some(size) = absorbed {
-            self.index.remove(space, end, size)?;
-            end += size;
+        // Everything was looked at: from here on something changes.
+        let (start, joined) =
+            before.map_or((granule, block.size), |(first, size)| (first, size + block.size));
+        let size = joined + absorbed.unwrap_or(0);
+        if let (Some(_), Some(after)) = (before, absorbed) {
+            self.forget(end, after)?;
         }
-        let mut start = granule;
-        if let Some((first, size)) = before {
-            self.index.remove(space, first, size)?;
-            start = first;
-        }
-        space.set_word(start, Word::free(end - start))?;
-        if start != granule {
+        space.set_word(start, Word::free(size))?;
+        if before.is_some() {
             space.starts.clear(granule);
         }
-        if absorbed.is_some() {
-            space.starts.clear(granule + block.size);
-        } else {
-            space.tell_next(end, true)?;
+        match absorbed {
+            Some(_) => space.starts.clear(end),
+            None => space.tell_next(end, true)?,
         }
-        self.enter(start, end - start);
+        match (before, absorbed) {
+            (None, None) => self.enter(start, size),
+            (None, Some(after)) => self.reenter((end, after), (start, size)),
+            (Some(before), _) => self.reenter(before, (start, size)),
+        }
         Ok(())
     }
 
@@ -132,7 +141,7 @@ impl<I: Index> Engine for Linear<'_, I> {
             return Ok(Some(block));
         }
         if absorbed > 0 {
-            self.index.remove(space, end, absorbed)?;
+            self.forget(end, absorbed)?;
         }
         let rest = room - need;
         let size = if rest >= MIN_SIZE { need } else { room };
@@ -168,7 +177,8 @@ impl<I: Index> Engine for Linear<'_, I> {
     }
 
     fn largest_free(&self) -> Result<u64> {
-        Ok(match self.index.largest(&self.space)? {
+        let last = self.last()?.map_or(0, |(_, size)| size);
+        Ok(match self.index.largest(&self.space)?.max(last) {
             0 => 0,
             size => usable(size),
         })
@@ -223,19 +233,21 @@ impl<I: Index> Engine for Linear<'_, I> {
         if self.space.starts.count() != blocks {
             return Err(Flaw::Index(Why::Bits));
         }
-        match self.index.verify(&self.space)? {
-            known if known == free => Ok(()),
-            _ => Err(Flaw::Index(Why::Missing)),
-        }
+        let known = self.index.verify(&self.space)? + usize::from(previous.is_some());
+        if known == free { Ok(()) } else { Err(Flaw::Index(Why::Missing)) }
     }
 }
 
 impl<I: Index> Linear<'_, I> {
     #[inline]
     fn live(&self, granule: u32, word: Word) -> Live {
-        let offset = self.base + u64::from(granule) * GRANULE;
-        let previous_free = word.is_previous_free();
+        let (offset, previous_free) = (self.offset(granule), word.is_previous_free());
         Live { offset, len: usable(word.size()), size: word.size(), owner: word.owner(), previous_free }
+    }
+
+    #[inline]
+    fn offset(&self, granule: u32) -> u64 {
+        self.base + u64::from(granule) * GRANULE
     }
 
     #[inline]
@@ -245,58 +257,62 @@ impl<I: Index> Linear<'_, I> {
 
     /// Granules to leave free before an aligned block: none, or enough for a block.
     fn lead(&self, granule: u32, align: u64) -> u32 {
-        let at = self.base + u64::from(granule) * GRANULE;
+        let at = self.offset(granule);
         let lead = (at.next_multiple_of(align) - at) / GRANULE;
         (if lead > 0 && lead < u64::from(MIN_SIZE) { lead + align / GRANULE } else { lead }) as u32
     }
 
     #[cold]
     #[inline(never)]
-    fn allocate_aligned(&self, need: u32, align: u64, owner: u32) -> Result<Option<Live>> {
-        let Some((granule, size)) = self.index.find(&self.space, need)? else { return Ok(None) };
+    fn allocate_aligned(&self, need: u32, align: u64, owner: u32) -> Result<Option<(u64, u64)>> {
+        let Some((granule, size)) = self.find(need)? else { return Ok(None) };
         let lead = self.lead(granule, align);
         if u64::from(lead) + u64::from(need) <= u64::from(size) {
             return self.carve_behind(granule, size, lead, need, owner).map(Some);
         }
         // Wherever a block of this size is, an aligned one fits in.
         let Ok(most) = u32::try_from(u64::from(need) + align / GRANULE + 1) else { return Ok(None) };
-        let Some((granule, size)) = self.index.find(&self.space, most)? else { return Ok(None) };
+        let Some((granule, size)) = self.find(most)? else { return Ok(None) };
         self.carve_behind(granule, size, self.lead(granule, align), need, owner).map(Some)
     }
 
     /// Makes a live block in a free one, `lead` granules behind its beginning.
-    fn carve_behind(&self, granule: u32, size: u32, lead: u32, need: u32, owner: u32) -> Result<Live> {
-        let space = &self.space;
-        self.index.remove(space, granule, size)?;
+    fn carve_behind(&self, granule: u32, size: u32, lead: u32, need: u32, owner: u32) -> Result<(u64, u64)> {
         if lead == 0 {
-            return self.carve(granule, size, need, false, owner);
+            return self.carve(granule, size, need, true, owner);
         }
-        let (first, granule, size) = (granule, granule + lead, size - lead);
-        space.set_word(granule, Word::free(size).with_previous_free(true))?;
-        space.set_word(first, Word::free(lead))?;
-        space.starts.set(granule);
-        self.enter(first, lead);
-        self.carve(granule, size, need, true, owner)
+        let space = &self.space;
+        let (second, rest) = (granule + lead, size - lead);
+        space.set_word(second, Word::free(rest).with_previous_free(true))?;
+        space.set_word(granule, Word::free(lead))?;
+        space.starts.set(second);
+        self.reenter((granule, size), (granule, lead));
+        self.carve(second, rest, need, false, owner)
     }
 
-    /// Makes a live block of `need` granules of a free one that the index does not know. No free block lies behind another,
-    /// except where one was just set apart: `previous_free`.
+    /// Makes a live block of `need` granules of a free one, which the index knows or which was just set apart: no free block
+    /// lies behind another but then.
     #[inline(always)]
-    fn carve(&self, granule: u32, size: u32, need: u32, previous_free: bool, owner: u32) -> Result<Live> {
+    fn carve(&self, granule: u32, size: u32, need: u32, is_known: bool, owner: u32) -> Result<(u64, u64)> {
         let space = &self.space;
         let rest = size - need;
         if rest < MIN_SIZE {
-            let used = Word::used(size, owner).with_previous_free(previous_free);
-            space.set_word(granule, used)?;
+            if is_known {
+                self.forget(granule, size)?;
+            }
+            space.set_word(granule, Word::used(size, owner).with_previous_free(!is_known))?;
             space.tell_next(granule + size, false)?;
-            return Ok(self.live(granule, used));
+            return Ok((self.offset(granule), usable(size)));
         }
-        let used = Word::used(need, owner).with_previous_free(previous_free);
         space.set_word(granule + need, Word::free(rest))?;
-        space.set_word(granule, used)?;
+        space.set_word(granule, Word::used(need, owner).with_previous_free(!is_known))?;
         space.starts.set(granule + need);
-        self.enter(granule + need, rest);
-        Ok(self.live(granule, used))
+        if is_known {
+            self.reenter((granule, size), (granule + need, rest));
+        } else {
+            self.enter(granule + need, rest);
+        }
+        Ok((self.offset(granule), usable(need)))
     }
 
     /// The size of the block at `next` if it is free.
@@ -309,11 +325,64 @@ impl<I: Index> Linear<'_, I> {
         Ok(word.is_free().then_some(word.size()))
     }
 
+    /// The block to take for this size, and how long it is.
+    #[inline(always)]
+    fn find(&self, need: u32) -> Result<Option<(u32, u32)>> {
+        let found = self.index.find(&self.space, need)?;
+        if found.is_some_and(|(_, size)| !I::SMALLEST || size == need) {
+            return Ok(found);
+        }
+        Ok(match (found, self.last()?) {
+            (None, Some((last, size))) if size >= need => Some((last, size)),
+            (Some((_, other)), Some((last, size))) if size >= need && size < other => Some((last, size)),
+            _ => found,
+        })
+    }
+
+    /// The free block at the end of the space.
+    #[inline(always)]
+    fn last(&self) -> Result<Option<(u32, u32)>> {
+        let end = self.space.end;
+        if self.space.word(end)?.is_previous_free() { self.space.previous(end).map(Some) } else { Ok(None) }
+    }
+
+    #[inline(always)]
+    fn is_last(&self, (granule, size): (u32, u32)) -> bool {
+        granule + size == self.space.end
+    }
+
+    /// Takes a free block out of the index.
+    #[inline(always)]
+    fn forget(&self, granule: u32, size: u32) -> Result<()> {
+        if self.is_last((granule, size)) { Ok(()) } else { self.index.remove(&self.space, granule, size) }
+    }
+
     /// Makes a free block known. What made it free is committed, so a flaw here must not make it fail.
-    #[inline]
+    #[inline(always)]
     fn enter(&self, granule: u32, size: u32) {
-        let entered = self.space.set_footer(granule, size);
-        if entered.and_then(|()| self.index.insert(&self.space, granule, size)).is_err() {
+        let mut entered = self.space.set_footer(granule, size);
+        if !self.is_last((granule, size)) {
+            entered = entered.and_then(|()| self.index.insert(&self.space, granule, size));
+        }
+        self.expect(entered);
+    }
+
+    /// Makes a free block known in place of one that is no more, as [`Linear::enter`].
+    #[inline(always)]
+    fn reenter(&self, old: (u32, u32), new: (u32, u32)) {
+        let entered = match (self.is_last(old), self.is_last(new)) {
+            (true, true) => Ok(()),
+            (true, false) => self.index.insert(&self.space, new.0, new.1),
+            (false, true) => self.index.remove(&self.space, old.0, old.1),
+            (false, false) => self.index.replace(&self.space, old, new),
+        };
+        // The size behind the new one may lie where the old one has a link.
+        self.expect(entered.and_then(|()| self.space.set_footer(new.0, new.1)));
+    }
+
+    #[inline(always)]
+    fn expect(&self, done: Result<()>) {
+        if done.is_err() {
             self.suspect.set(true);
         }
     }

@@ -161,7 +161,7 @@ impl Parts<'_> {
         match plan.strategy {
             HeapStrategy::FirstFit => {
                 let (free, rest) = rest.split_at(plan.free_words);
-                let index = FirstFit { free: Bits(free), tree: &rest[..plan.tree_words], plan };
+                let index = FirstFit::new(free, &rest[..plan.tree_words], plan);
                 task.run(&Linear { space, index, base, suspect }, me)
             }
             HeapStrategy::BestFit => {

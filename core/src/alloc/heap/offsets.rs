@@ -21,21 +21,21 @@ impl Heap {
     /// [`MAX_HEAP_ALIGN`](crate::MAX_HEAP_ALIGN)), `Timeout` (a stopped process has the heap's lock), `Corrupted`, `Closed`.
     #[inline]
     pub fn reserve(&self, len: usize, align: usize) -> Result<u64> {
-        self.take(len, align).map(|block| block.offset)
+        self.take(len, align)
     }
 
     /// As [`Heap::reserve`], and where the block is in this process, as [`Heap::address`] says.
     #[inline]
     pub fn reserve_here(&self, len: usize, align: usize) -> Result<(u64, NonNull<u8>)> {
-        let block = self.take(len, align)?;
-        Ok((block.offset, self.locate_bytes(block.offset, len)?))
+        let offset = self.take(len, align)?;
+        Ok((offset, self.locate_bytes(offset, len)?))
     }
 
     /// As [`Heap::reserve`], with bytes that are all zero.
     pub fn reserve_zeroed(&self, len: usize, align: usize) -> Result<u64> {
-        let block = self.take(len, align)?;
-        self.object.memory().bytes().zero_at(block.offset as usize, len)?;
-        Ok(block.offset)
+        let offset = self.take(len, align)?;
+        self.object.memory().bytes().zero_at(offset as usize, len)?;
+        Ok(offset)
     }
 
     /// Frees a block. Errors: `InvalidBlock`, `NotOwner` (it is another process's), `Corrupted`, `Timeout`, `Closed`.
@@ -74,8 +74,8 @@ impl Heap {
             return Ok(offset);
         }
         let new = self.take(len, align).map_err(|error| error.about(operation, self.full_name()))?;
-        self.copy(offset, new.offset, old_len.min(len));
-        self.free(offset).map(|()| new.offset)
+        self.copy(offset, new, old_len.min(len));
+        self.free(offset).map(|()| new)
     }
 
     /// Makes a block longer or shorter where it is. What lay behind its new end is lost, even when the process is killed

@@ -22,7 +22,7 @@ pub(super) const OPERATIONS: Operations =
 /// What all operations are made of.
 impl Heap {
     #[inline]
-    pub(super) fn take(&self, len: usize, align: usize) -> Result<Live> {
+    pub(super) fn take(&self, len: usize, align: usize) -> Result<u64> {
         let operation = "allocate block";
         self.check_request(operation, len, align)?;
         let found = self.perform(operation, &Take { heap: self, len: len as u64, align: align as u64 })?;
@@ -298,24 +298,23 @@ struct Take<'a> {
     align: u64,
 }
 
-impl Task<engine::Result<Result<Option<Live>>>> for Take<'_> {
+impl Task<engine::Result<Result<Option<u64>>>> for Take<'_> {
     #[inline(always)]
-    fn run(&self, engine: &impl Engine, me: u32) -> engine::Result<Result<Option<Live>>> {
+    fn run(&self, engine: &impl Engine, me: u32) -> engine::Result<Result<Option<u64>>> {
         let mut found = engine.allocate(self.len, self.align, me)?;
         if found.is_none() && self.heap.options.reclaim {
             found = self.after_reclaim(engine, me)?;
         }
-        if let Some(block) = &found {
-            self.heap.count(block.len as i64, 1);
-        }
-        Ok(Ok(found))
+        let Some((offset, len)) = found else { return Ok(Ok(None)) };
+        self.heap.count(len as i64, 1);
+        Ok(Ok(Some(offset)))
     }
 }
 
 impl Take<'_> {
     #[cold]
     #[inline(never)]
-    fn after_reclaim(&self, engine: &dyn Engine, me: u32) -> engine::Result<Option<Live>> {
+    fn after_reclaim(&self, engine: &dyn Engine, me: u32) -> engine::Result<Option<(u64, u64)>> {
         if self.heap.reclaim_all(engine)? == 0 {
             return Ok(None);
         }

@@ -17,15 +17,6 @@ const PAGE: usize = 4096;
 const CHUNK: u64 = 64 * HEAP_GRANULE as u64;
 /// Sizes are 32 bits of granules or smallest blocks.
 const MOST_UNITS: u64 = (1 << 32) - 64;
-/// Levels of the search tree: 2²⁶ chunks, 16 a node.
-const MOST_LEVELS: usize = 7;
-
-/// One level of the search tree: how many nodes it has, and where, in words from the tree's start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Level {
-    pub start: usize,
-    pub nodes: usize,
-}
 
 /// The parts of a heap's table, in words of 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +32,12 @@ pub(super) struct Plan {
     pub starts_words: usize,
     /// Words of the table that says where free blocks begin.
     pub free_words: usize,
+    /// Words of the search tree, whose nodes follow each other level by level: below node `n` are the nodes from
+    /// `n * HEAP_FANOUT + 1`, and the root is not stored.
     pub tree_words: usize,
-    pub levels: [Level; MOST_LEVELS],
-    pub level_count: usize,
+    /// Levels of the tree below its root, and the first node of the lowest.
+    pub tree_depth: usize,
+    pub first_leaf: usize,
     space_align: usize,
 }
 
@@ -70,8 +64,8 @@ impl Plan {
             starts_words: units as usize,
             free_words: 0,
             tree_words: 0,
-            levels: Default::default(),
-            level_count: 0,
+            tree_depth: 0,
+            first_leaf: 0,
             space_align: PAGE,
         };
         if options.strategy != HeapStrategy::Buddy {
@@ -86,17 +80,15 @@ impl Plan {
     }
 
     fn plan_tree(&mut self) {
-        let mut nodes = self.free_words;
-        loop {
-            self.levels[self.level_count] = Level { start: self.tree_words, nodes };
-            self.level_count += 1;
-            // Two nodes a word, whole families of them.
-            self.tree_words += nodes.next_multiple_of(HEAP_FANOUT) / 2;
-            if nodes <= HEAP_FANOUT {
-                return;
-            }
-            nodes = nodes.div_ceil(HEAP_FANOUT);
+        let leaves = self.free_words;
+        let mut level = 1;
+        while self.tree_depth == 0 || level < leaves {
+            self.first_leaf += level;
+            level *= HEAP_FANOUT;
+            self.tree_depth += 1;
         }
+        // Two nodes a word, whole families of them.
+        self.tree_words = (self.first_leaf - 1 + leaves).next_multiple_of(HEAP_FANOUT) / 2;
     }
 
     /// Words of the tables before the space.
@@ -140,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn each_level_has_a_parent_for_each_family() {
-        let plan = Plan::of(&HeapOptions::new(1 << 30).strategy(HeapStrategy::FirstFit)).unwrap();
-        let levels = &plan.levels[..plan.level_count];
-        assert_eq!(levels[0].nodes, (1 << 30) / 1024);
-        for pair in levels.windows(2) {
-            assert_eq!(pair[1].nodes, pair[0].nodes.div_ceil(HEAP_FANOUT));
-            assert!(pair[1].start >= pair[0].start + pair[0].nodes / 2);
+    fn the_tree_has_a_leaf_for_each_chunk() {
+        for (chunks, depth, first_leaf) in
+            [(1, 1, 1), (4, 1, 1), (5, 2, 5), (16, 2, 5), (17, 3, 21), (1 << 20, 10, 349_525)]
+        {
+            let plan = Plan::of(&HeapOptions::new(chunks * 1024).strategy(HeapStrategy::FirstFit)).unwrap();
+            assert_eq!((plan.tree_depth, plan.first_leaf), (depth, first_leaf), "{chunks}");
+            let last = first_leaf + chunks as usize - 1;
+            assert!(plan.tree_words * 2 >= last && plan.tree_words * 2 < last + HEAP_FANOUT);
         }
-        assert!(levels.last().unwrap().nodes <= HEAP_FANOUT);
     }
 }
