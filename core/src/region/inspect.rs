@@ -143,7 +143,7 @@ impl Region {
         for entry in &entries {
             let status = object_status(memory, entry)?;
             let members = arena.as_ref().map(|arena| arena.members(&entry.place)).transpose()?;
-            let living = members.into_iter().flatten().filter(|owner| process(memory, *owner).2);
+            let living = members.into_iter().flatten().filter(|owner| memory.process(*owner).2);
             objects.push(ObjectStatus { users: living.count(), ..status });
         }
         let attachments = attachments(memory, &entries);
@@ -229,39 +229,28 @@ fn object_status(memory: &Memory, entry: &Entry) -> Result<ObjectStatus> {
         }
         ObjectKind::Semaphore => {
             let word = word(at)?;
-            ObjectStatus {
-                has_waiters: word & 1 != 0,
-                value: Some(semaphore::permits(word).into()),
-                ..status
-            }
+            status.signalled(word).counted(semaphore::permits(word))
         }
         ObjectKind::TrackedSemaphore => {
             let record: &TrackedRecord = memory.record_at(at)?;
             let status = status.shared(memory, table(memory, at + size_of::<TrackedRecord>())?.iter());
-            let has_waiters = record.signal.load(Relaxed) & 1 != 0;
-            ObjectStatus { has_waiters, value: Some(record.available.load(Relaxed).into()), ..status }
+            status.signalled(record.signal.load(Relaxed)).counted(record.available.load(Relaxed))
         }
-        ObjectKind::Condvar => ObjectStatus { has_waiters: word(at)? & 1 != 0, ..status },
+        ObjectKind::Condvar => status.signalled(word(at)?),
         ObjectKind::Event => {
             let record: &WordRecord = memory.record_at(at)?;
-            let set = event::is_set(&record.word);
-            ObjectStatus { has_waiters: word(at)? & 1 != 0, value: Some(set.into()), ..status }
+            status.signalled(word(at)?).counted(event::is_set(&record.word))
         }
         ObjectKind::Barrier => {
             let record: &BarrierRecord = memory.record_at(at)?;
             let status = status.shared(memory, table(memory, at + size_of::<BarrierRecord>())?.iter());
             let owner_died = record.breaks.load(Relaxed) & 1 != 0;
             let has_waiters = !status.shares.is_empty();
-            ObjectStatus {
-                has_waiters,
-                owner_died,
-                value: Some(record.parties.load(Relaxed).into()),
-                ..status
-            }
+            ObjectStatus { has_waiters, owner_died, ..status }.counted(record.parties.load(Relaxed))
         }
         ObjectKind::Pool => {
             let record: &PoolRecord = memory.record_at(at)?;
-            let status = ObjectStatus { has_waiters: record.signal.load(Relaxed) & 1 != 0, ..status };
+            let status = status.signalled(record.signal.load(Relaxed));
             let count = entry.parameters[1] as u32;
             if entry.place.payload.len() / size_of::<AtomicU64>() <= count as usize {
                 return Ok(status); // only corruption has fewer words than blocks
@@ -278,12 +267,11 @@ fn object_status(memory: &Memory, entry: &Entry) -> Result<ObjectStatus> {
             let record: &AtomicRecord = memory.record_at(at)?;
             let bits = record.value.load(Relaxed);
             let value = if kind == ObjectKind::AtomicI64 { i128::from(bits as i64) } else { bits.into() };
-            ObjectStatus { has_waiters: record.signal.load(Relaxed) & 1 != 0, value: Some(value), ..status }
+            status.signalled(record.signal.load(Relaxed)).counted(value)
         }
         ObjectKind::Heap => {
             let record: &HeapRecord = memory.record_at(at)?;
-            let used = record.used_len.load(Relaxed);
-            ObjectStatus { value: Some(used.into()), ..status.owned(memory, &record.lock) }
+            status.owned(memory, &record.lock).counted(record.used_len.load(Relaxed))
         }
     })
 }
@@ -307,12 +295,21 @@ impl ObjectStatus {
         }
     }
 
+    /// With what the lowest bit of a word says: somebody may wait.
+    fn signalled(self, word: u32) -> ObjectStatus {
+        ObjectStatus { has_waiters: word & 1 != 0, ..self }
+    }
+
+    fn counted(self, value: impl Into<i128>) -> ObjectStatus {
+        ObjectStatus { value: Some(value.into()), ..self }
+    }
+
     /// With what an owner word says.
     fn owned(self, memory: &Memory, owner: &OwnerWord) -> ObjectStatus {
         let word = owner.word.load(Relaxed);
         let noticed = owner.noticed_owner.load(Relaxed) == owner_of(word);
         let holder = (owner_of(word) != 0).then(|| {
-            let (slot, pid, alive) = process(memory, owner_of(word));
+            let (slot, pid, alive) = memory.process(owner_of(word));
             let since_ns = noticed.then(|| owner.noticed_ns.load(Relaxed));
             Holder { slot, pid, alive, since_ns }
         });
@@ -337,7 +334,7 @@ impl ObjectStatus {
             }
         }
         let shares = owners.into_iter().map(|(owner, count)| {
-            let (slot, pid, alive) = process(memory, owner);
+            let (slot, pid, alive) = memory.process(owner);
             Share { slot, pid, alive, count }
         });
         ObjectStatus { shares: shares.collect(), value: Some(free), ..self }
@@ -347,16 +344,11 @@ impl ObjectStatus {
     fn shared<'a>(self, memory: &Memory, marks: impl Iterator<Item = &'a AtomicU64>) -> ObjectStatus {
         let counted = marks.enumerate().map(|(index, mark)| (index, mark.load(Relaxed)));
         let shares = counted.filter(|(_, mark)| marks::count_of(*mark) != 0).map(|(index, mark)| {
-            let (slot, pid, alive) = process(memory, marks::owner_of_mark(index, mark));
+            let (slot, pid, alive) = memory.process(marks::owner_of_mark(index, mark));
             Share { slot, pid, alive, count: marks::count_of(mark) }
         });
         ObjectStatus { shares: shares.collect(), ..self }
     }
-}
-
-/// Slot, process id and life of an owner.
-pub(crate) fn process(memory: &Memory, owner: u32) -> (u32, u32, bool) {
-    memory.process(owner)
 }
 
 impl Memory {

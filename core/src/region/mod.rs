@@ -31,7 +31,6 @@ use nix::sys::mman::MsFlags;
 
 pub use guard::{LockError, LockGuard, LockResult, RegionGuard};
 pub(crate) use guard::{Unlock, try_locked};
-pub(crate) use inspect::process;
 pub use inspect::{AttachmentStatus, Holder, ObjectStatus, RegionStatus, Share};
 pub(crate) use lockable::{Lockable, Operations};
 pub(crate) use memory::Memory;

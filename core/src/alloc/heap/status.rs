@@ -6,7 +6,6 @@ use super::Heap;
 use super::engine::{Engine, Flaw, Why};
 use crate::atomic::Ordering::Relaxed;
 use crate::error::Result;
-use crate::region::process;
 
 /// A heap in numbers. Bytes are those that blocks offer; the words before them count nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -207,7 +206,7 @@ impl Processes {
         if let Some((_, known)) = self.0.iter().find(|(asked, _)| *asked == owner) {
             return *known;
         }
-        let answer = process(heap.object.memory(), owner);
+        let answer = heap.object.memory().process(owner);
         self.0.push((owner, answer));
         answer
     }
