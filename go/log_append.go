@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"runtime"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -48,6 +49,8 @@ type logSegment struct {
 	damage  damageWord
 	// Pages before it were faulted in.
 	touched atomic.Uint64
+	// Where the last claim through this handle ended, or an earlier one.
+	claimed atomic.Uint64
 	// One for each append under way, and one more while it is the current one. Who could still come in when it is 0 finds that
 	// it is not the current one any more, so only the first 0 counts.
 	users atomic.Int64
@@ -125,7 +128,7 @@ func (l *Log) appendHere(kind uint32, data []byte) (Ticket, bool) {
 	atomic.CompareAndSwapUint64(word, claim, committed)
 	// Drawn before the policy may cause a flush: that one is to carry it.
 	ticket := Ticket{position, atomic.LoadUint64(w.started) + 1}
-	l.afterCommit()
+	l.afterCommit(position + logSpan(uint64(len(data))))
 	runtime.KeepAlive(l)
 	return ticket, true
 }
@@ -133,7 +136,8 @@ func (l *Log) appendHere(kind uint32, data []byte) (Ticket, bool) {
 // claim takes room for a record in a segment. It returns nil if there is none, or something that C has to look at.
 func (l *Log) claim(s *logSegment, claim, length uint64, now int64) (*uint64, uint64) {
 	tail, need := l.words.tail, logSpan(length)
-	at := atomic.LoadUint64(tail)
+	seenTail := atomic.LoadUint64(tail)
+	at, wait := s.likelyEnd(seenTail), logBackoff(seenTail)
 	for {
 		offset := at - s.base
 		if offset >= s.length || need > s.length-offset || offset%C.SHMKIT_LOG_RECORD_ALIGN != 0 {
@@ -145,28 +149,91 @@ func (l *Log) claim(s *logSegment, claim, length uint64, now int64) (*uint64, ui
 				return nil, 0
 			}
 		}
-		if offset+need > s.touched.Load() {
-			s.touched.Store(uint64(C.shmkit_log_segment_touch(s.handle, C.uint64_t(offset), C.uint64_t(offset+need))))
-		}
 		word := (*uint64)(unsafe.Add(s.records, offset))
-		if atomic.CompareAndSwapUint64(word, 0, claim) {
-			// Whoever finds it unmoved moves it.
-			atomic.CompareAndSwapUint64(tail, at, at+need)
-			if offset == 0 {
-				atomic.StoreUint64(s.firstNs, uint64(now))
+		if atomic.LoadUint64(word) == 0 {
+			s.touch(offset, offset+need)
+			if atomic.CompareAndSwapUint64(word, 0, claim) {
+				s.claimed.Store(offset + need)
+				l.pullTail(s, seenTail, at+need)
+				if offset == 0 {
+					atomic.StoreUint64(s.firstNs, uint64(now))
+				}
+				return word, offset
 			}
-			return word, offset
+			wait.lose(s, at)
 		}
 		span := spanOfWord(atomic.LoadUint64(word))
 		if span == 0 || span > s.length-offset {
 			return nil, 0
 		}
-		if next := at + span; atomic.CompareAndSwapUint64(tail, at, next) {
-			at = next
-		} else {
-			at = max(next, atomic.LoadUint64(tail))
-		}
+		at += span
+		l.pullTail(s, atomic.LoadUint64(tail), at)
+		wait.met(s, at)
+		seenTail = atomic.LoadUint64(tail)
+		at = max(at, seenTail)
 	}
+}
+
+// likelyEnd returns where to look for the end of the log, if its tail is in this segment.
+func (s *logSegment) likelyEnd(tail uint64) uint64 {
+	if claimed := s.claimed.Load(); claimed < s.length {
+		return max(tail, s.base+claimed)
+	}
+	return tail
+}
+
+// touch has the kernel make pages ready up to this offset, unless that was done.
+func (s *logSegment) touch(offset, end uint64) {
+	if end > s.touched.Load() {
+		s.touched.Store(uint64(C.shmkit_log_segment_touch(s.handle, C.uint64_t(offset), C.uint64_t(end))))
+	}
+}
+
+// pullTail moves the tail to the end of a claim, unless it is near.
+func (l *Log) pullTail(s *logSegment, seen, end uint64) {
+	for seen < end && (end-seen >= C.SHMKIT_LOG_TAIL_LAG || end >= s.base+s.length) {
+		if atomic.CompareAndSwapUint64(l.words.tail, seen, end) {
+			return
+		}
+		seen = atomic.LoadUint64(l.words.tail)
+	}
+}
+
+// A logWait is what an append does that has met another writer: it stays away for as long as some dozen appends take, since
+// the words that both want cost more to hand over than an append. Meanwhile it has pages made ready for both.
+type logWait struct {
+	// Claims before this position may be old; behind it they were made since the append began.
+	since uint64
+	time  time.Duration
+}
+
+const (
+	logWaitFirst   = 1500 * time.Nanosecond
+	logWaitLongest = 12 * time.Microsecond
+	logWaitAhead   = 1 << 20
+)
+
+func logBackoff(tail uint64) logWait {
+	return logWait{tail + C.SHMKIT_LOG_TAIL_LAG, logWaitFirst}
+}
+
+// met hears that somebody has claimed what lies before end.
+func (w *logWait) met(s *logSegment, end uint64) {
+	if end > w.since {
+		w.lose(s, end)
+	}
+}
+
+// lose waits: somebody was faster.
+func (w *logWait) lose(s *logSegment, end uint64) {
+	start := time.Now()
+	if offset := end - s.base; offset < s.length {
+		s.touch(offset, min(offset+logWaitAhead, s.length))
+	}
+	for time.Since(start) < w.time {
+	}
+	w.time = min(2*w.time, logWaitLongest)
+	w.since = end + C.SHMKIT_LOG_TAIL_LAG
 }
 
 // spanOfWord returns how many bytes a record's word covers; 0 when it says nothing that this file knows.
@@ -179,13 +246,13 @@ func spanOfWord(word uint64) uint64 {
 	return 0
 }
 
-// afterCommit wakes readers that sleep, and begins a flush when the policy asks for one.
-func (l *Log) afterCommit() {
+// afterCommit wakes readers that sleep, and begins a flush when the policy asks for one for a record that ends here.
+func (l *Log) afterCommit(end uint64) {
 	w := &l.words
 	due := atomic.LoadUint32(w.signal)&C.SHMKIT_WORD_WAITERS != 0
 	if w.durability == C.SHMKIT_DURABILITY_BYTES {
-		tail, synced := atomic.LoadUint64(w.tail), atomic.LoadUint64(w.syncedTo)
-		due = due || tail > synced && tail-synced >= w.durabilityValue
+		synced := atomic.LoadUint64(w.syncedTo)
+		due = due || end > synced && end-synced >= w.durabilityValue
 	}
 	if due {
 		C.shmkit_log_after_commit(l.pointer)

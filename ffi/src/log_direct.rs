@@ -12,24 +12,25 @@ use crate::object;
 
 /// The shared words of a log, and its parameters. The addresses live as long as the log's handle. Set `size` before the call.
 ///
-/// To append a record: check its length; load `me`, which must not be 0; find the segment that `*tail` is in; at its place
-/// there, compare-and-swap the record's word from 0 to me << SHMKIT_LOG_STATE_SHIFT, with SHMKIT_LOG_CLAIMED, and the
-/// length; move `*tail` over it by compare-and-swap; fill in payload, time stamp, kind and checksum; compare-and-swap the
-/// word from the claim to SHMKIT_LOG_COMMITTED and the length. A word that is not 0 is another's record: move the tail over
-/// it and look again. Whatever is not the usual case (no segment, no room, `*failures` has changed) is left to
+/// To append a record: check its length; load `me`, which must not be 0; find the segment that `*tail` is in; from its place
+/// there step over words that are not 0, which are others' records, to the first one that is; compare-and-swap it from 0 to
+/// me << SHMKIT_LOG_STATE_SHIFT, with SHMKIT_LOG_CLAIMED, and the length; if the claim ends at the segment's end, or
+/// SHMKIT_LOG_TAIL_LAG bytes or more behind `*tail`, move the tail there by compare-and-swap, until that is no more so; fill
+/// in payload, time stamp, kind and checksum; compare-and-swap the word from the claim to SHMKIT_LOG_COMMITTED and the
+/// length. Whatever is not the usual case (no segment, no room, `*failures` has changed) is left to
 /// shmkit_log_append. After the commit, call shmkit_log_after_commit if SHMKIT_WORD_WAITERS is set in `*signal` or the
 /// policy asks for it. docs/format.md has the bytes.
 #[repr(C)]
 pub struct LogWordsView {
     /// sizeof(shmkit_log_words_t).
     pub size: usize,
-    /// Where the next record is, or was a moment ago.
+    /// About where the next record will be: see SHMKIT_LOG_TAIL_LAG.
     pub tail: *mut u64,
     /// What readers sleep on.
     pub signal: *mut u32,
     /// How many flushes have failed.
     pub failures: *const u32,
-    /// Where the tail was when the last flush that went well began.
+    /// Where the log ended when the last flush that went well began.
     pub synced_to: *const u64,
     /// Number of flushes begun: a commit before this load is carried by the flush with the next number.
     pub started: *const u64,

@@ -49,6 +49,9 @@ pub const LOG_RECORD_HEADER_SIZE: usize = 24;
 /// Records begin on multiples of this.
 pub const LOG_RECORD_ALIGN: usize = 8;
 
+/// The tail of a log is less than so many bytes before the end of its last committed record.
+pub const LOG_TAIL_LAG: u64 = 512;
+
 /// First bit of a record word's state; the bits before it are the length.
 pub const LOG_STATE_SHIFT: u32 = 32;
 /// State of a record: claimed; its owner, in the bits above the state, writes it.
@@ -100,14 +103,15 @@ pub struct LogParameters {
 /// What changes while a log is used.
 #[repr(C, align(128))]
 pub struct LogControl {
-    /// Where the next record is, or was a moment ago: a hint that everybody moves forward over what is claimed.
+    /// About where the next record will be: everybody who claims moves it forward when it is [`LOG_TAIL_LAG`] behind, and to
+    /// the end of a segment when that is full.
     pub tail: AtomicU64,
     tail_alone: [AtomicU64; 15],
     /// What readers sleep on.
     pub signal: AtomicU32,
     /// How many flushes have failed.
     pub failures: AtomicU32,
-    /// Where the tail was when the last flush that went well began.
+    /// Where the log ended when the last flush that went well began.
     pub synced_to: AtomicU64,
     signal_alone: [AtomicU64; 14],
     /// Held by who flushes.
@@ -124,7 +128,15 @@ pub struct LogControl {
     pub flushed_to: AtomicU64,
     /// Number of the last flush that failed; 0: none.
     pub failed: AtomicU64,
-    flush_alone: [AtomicU64; 8],
+    /// How many waits for a flush have begun.
+    pub joined: AtomicU64,
+    /// How many had when the last flush began.
+    pub joined_before: AtomicU64,
+    /// How many waited for the last flush or came meanwhile.
+    pub company: AtomicU64,
+    /// How long it took, in nanoseconds.
+    pub flush_ns: AtomicU64,
+    flush_alone: [AtomicU64; 4],
     /// How the last flushes ended, by number modulo the length: number << 16 | errno.
     pub results: [AtomicU64; LOG_FLUSH_RESULTS],
     /// Held by who removes segments.

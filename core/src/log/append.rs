@@ -3,7 +3,7 @@
 //! | step | store that commits it | a death before it | a death after it |
 //! |---|---|---|---|
 //! | claim | the word, from 0 to *claimed* | nothing | a claim of a dead owner: padding, when somebody sees it |
-//! | move the tail over it | the tail | the next writer steps over the word by itself | |
+//! | move the tail over it, if it is far | the tail | the next writer steps over the word by itself | |
 //! | commit | the word, from *claimed* to *committed* | as after the claim | the record is there |
 //! | leave a segment | the word of the rest, from 0 to FILL | a segment that nobody has reached yet | |
 //!
@@ -17,11 +17,13 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::backoff::Backoff;
 use super::control::Control;
+use super::current::Pinned;
 use super::options::Durability;
 use super::record;
 use super::segment::SegmentMap;
-use super::{Inner, segment, upkeep};
+use super::{Inner, recovery, segment, upkeep};
 use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LOG_DEAD, LOG_FILL, LOG_RECORD_HEADER_SIZE};
@@ -108,32 +110,30 @@ impl Inner {
     pub(super) fn claim<T>(
         &self,
         len: usize,
-        fill: impl FnOnce(&Arc<SegmentMap>, Claim) -> Result<T>,
+        fill: impl FnOnce(&Pinned<'_>, Claim) -> Result<T>,
     ) -> Result<T> {
         let me = self.control.memory.me(OPERATION)?;
         self.check(len)?;
         let time_ns = self.now_ns();
         loop {
-            let current = self.current.get().read();
-            let room = match &*current {
-                Some(segment) => self
-                    .claim_in(segment, me, len, time_ns)
-                    .map_err(|error| self.leave_damaged(segment.base, error))?,
-                None => Room::Elsewhere,
+            let Some(segment) = self.current.get().pin() else {
+                self.follow_tail()?;
+                continue;
             };
-            match (room, &*current) {
-                (Room::Claimed(offset), Some(segment)) => {
+            let room = self.claim_in(&segment, me, len, time_ns);
+            match room.map_err(|error| self.leave_damaged(segment.base, error))? {
+                Room::Claimed(offset) => {
                     let position = segment.base + offset as u64;
                     let claim = Claim { offset, position, len, time_ns, word: record::claimed(me, len) };
-                    return fill(segment, claim);
+                    return fill(&segment, claim);
                 }
-                (Room::Full(offset), Some(segment)) => {
-                    let segment = Arc::clone(segment);
-                    drop(current);
-                    self.roll(&segment, offset)?;
+                Room::Full(offset) => {
+                    let kept = segment.keep();
+                    drop(segment);
+                    self.roll(&kept, offset)?;
                 }
-                _ => {
-                    drop(current);
+                Room::Elsewhere => {
+                    drop(segment);
                     self.follow_tail()?;
                 }
             }
@@ -159,47 +159,53 @@ impl Inner {
         let tail = &self.control.words().tail;
         let need = record::span(len);
         let claim = record::claimed(me, len);
-        let mut at = tail.load(Acquire);
+        let mut seen_tail = tail.load(Acquire);
+        let mut at = segment.likely_end(seen_tail);
+        let mut backoff = Backoff::new(seen_tail);
         loop {
             let Some(offset) = segment.offset_of(at) else { return Ok(Room::Elsewhere) };
             let Some(word) = segment.word(offset) else { return Err(self.bad_word(at)) };
-            if need > segment.capacity - offset || self.is_too_old(segment, offset, time_ns) {
-                // Somebody may have claimed here since, and then the rest begins further on.
-                match word.load(Acquire) {
-                    0 => return Ok(Room::Full(offset)),
-                    seen => at = self.step_over(segment, offset, seen)?,
+            let mut seen = word.load(Acquire);
+            if seen == 0 {
+                if need > segment.capacity - offset || self.is_too_old(segment, offset, time_ns) {
+                    return Ok(Room::Full(offset));
                 }
-                continue;
-            }
-            segment.touch(offset, offset + need);
-            match word.compare_exchange(0, claim, SeqCst, Acquire) {
-                Ok(_) => {
-                    // Whoever finds it unmoved moves it.
-                    let _ = tail.compare_exchange(at, at + need as u64, SeqCst, Relaxed);
-                    if offset == 0
-                        && let Some(live) = segment.live()
-                    {
-                        live.first_ns.store(time_ns, Relaxed);
+                segment.touch(offset, offset + need);
+                match word.compare_exchange(0, claim, SeqCst, Acquire) {
+                    Ok(_) => {
+                        segment.ends_at(offset + need);
+                        self.pull_tail(segment, seen_tail, at + need as u64);
+                        if offset == 0
+                            && let Some(live) = segment.live()
+                        {
+                            live.first_ns.store(time_ns, Relaxed);
+                        }
+                        return Ok(Room::Claimed(offset));
                     }
-                    return Ok(Room::Claimed(offset));
+                    Err(now) => seen = now,
                 }
-                Err(seen) => at = self.step_over(segment, offset, seen)?,
+                backoff.lose(segment, at);
             }
+            let next = self.step_over(segment, offset, seen)?;
+            backoff.met(segment, next);
+            seen_tail = tail.load(Acquire);
+            at = next.max(seen_tail);
         }
     }
 
-    /// Helps the tail over what a word describes; returns where to look next.
+    /// Where what a word describes ends, with the tail near it. A word that nobody wrote is passed if a good record follows.
     fn step_over(&self, segment: &SegmentMap, offset: usize, seen: u64) -> Result<u64> {
         let at = segment.base + offset as u64;
         match record::parse(seen, segment.capacity - offset) {
             Some((_, span)) if span > 0 => {
                 let next = at + span as u64;
-                match self.control.words().tail.compare_exchange(at, next, SeqCst, Acquire) {
-                    Ok(_) => Ok(next),
-                    Err(now) => Ok(now.max(next)),
-                }
+                self.pull_tail(segment, self.control.words().tail.load(Acquire), next);
+                Ok(next)
             }
-            _ => Err(self.bad_word(at)),
+            _ => {
+                let next = recovery::next_good(segment, offset, segment.near_end(offset))?;
+                next.map(|next| segment.base + next as u64).ok_or_else(|| self.bad_word(at))
+            }
         }
     }
 
@@ -250,7 +256,7 @@ impl Inner {
         let _one_thread = self.rolling.lock();
         let position = segment.base + offset as u64;
         let tail = &self.control.words().tail;
-        if tail.load(Acquire) != position {
+        if tail.load(Acquire) > position {
             return Ok(());
         }
         let next = match self.open_or_create(segment.end()) {
@@ -264,7 +270,7 @@ impl Inner {
         let word = segment.word(offset).ok_or_else(|| self.bad_word(position))?;
         let rest = record::fill(LOG_FILL, segment.capacity - offset);
         if word.compare_exchange(0, rest, SeqCst, Acquire).is_ok() {
-            let _ = tail.compare_exchange(position, segment.end(), SeqCst, Relaxed);
+            self.pull_tail(segment, tail.load(Acquire), segment.end());
             if let Some(next) = next {
                 self.enter(next);
             }
@@ -294,7 +300,7 @@ impl Inner {
         loop {
             let at = tail.load(Acquire);
             let base = self.control.base_of(at);
-            if self.current.get().read().as_ref().is_some_and(|segment| segment.base == base) {
+            if self.current.get().pin().is_some_and(|segment| segment.base == base) {
                 return Ok(());
             }
             let found = SegmentMap::open(&self.control, base, OPERATION)
@@ -324,7 +330,7 @@ impl Inner {
 
     fn has_segment_before(&self, base: u64) -> Result<bool> {
         let Some(before) = base.checked_sub(self.control.capacity()) else { return Ok(true) };
-        let mapped = self.current.get().read().as_ref().is_some_and(|segment| segment.base == before);
+        let mapped = self.current.get().pin().is_some_and(|segment| segment.base == before);
         Ok(mapped || SegmentMap::open(&self.control, before, OPERATION)?.is_some())
     }
 
@@ -339,10 +345,7 @@ impl Inner {
     }
 
     fn enter(&self, segment: Arc<SegmentMap>) {
-        let mut current = self.current.get().write();
-        if current.as_ref().is_none_or(|current| current.base < segment.base) {
-            *current = Some(segment);
-            drop(current);
+        if self.current.get().enter(segment) {
             upkeep::retain(self);
         }
     }

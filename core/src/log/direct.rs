@@ -35,14 +35,14 @@ impl Log {
 
     /// The segment that this handle appends to; `None` before its first append.
     pub fn current_segment(&self) -> Option<LogSegment> {
-        self.inner.current.get().read().as_ref().map(Arc::clone).map(LogSegment)
+        self.inner.current.get().get().map(LogSegment)
     }
 
     /// What follows a commit that was made on the words: readers that sleep are woken, and the policy sees to the disk.
     pub fn after_commit(&self) {
         let control = &self.inner.control;
         signal::notify(&control.words().signal, true, &*control.memory);
-        self.inner.appended();
+        self.inner.appended_up_to(self.inner.end());
     }
 
     /// Waits as the policy says for a record whose append did not: under `Group` and `Every` until it is on the disk.

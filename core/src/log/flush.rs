@@ -30,7 +30,7 @@ use crate::layout::{LOG_FLUSH_RESULTS, LOG_RESULT_SHIFT};
 use crate::protocol::party::Acquired;
 use crate::protocol::wait::{Sleeper, Wait};
 use crate::protocol::{signal, word};
-use crate::sys::file;
+use crate::sys::{clock, file};
 
 const OPERATION: &str = "flush log";
 
@@ -73,6 +73,7 @@ impl Inner {
         let (words, memory) = (self.control.words(), &*self.control.memory);
         let me = memory.me(OPERATION)?;
         let mut sleeper = Sleeper::new(wait);
+        words.joined.fetch_add(1, Relaxed);
         loop {
             if let Some(outcome) = self.flush_outcome(flush) {
                 return outcome;
@@ -84,6 +85,7 @@ impl Inner {
             if let Some(acquired) = word::try_lock(&words.flush_lock, me, memory) {
                 // Somebody may have ended it between our look and the lock.
                 if self.flush_outcome(flush).is_none() {
+                    self.gathering.gather(words);
                     self.lead(me, acquired)?;
                 } else {
                     self.stop_leading(me, acquired);
@@ -110,16 +112,19 @@ impl Inner {
     /// Makes one flush under the lock, gives the lock back and tells everybody. Returns its number.
     fn lead(&self, me: u32, acquired: Acquired) -> Result<u64> {
         let words = self.control.words();
+        let joined = words.joined.load(Relaxed);
+        let served = joined.wrapping_sub(words.joined_before.swap(joined, Relaxed));
+        let begun_ns = clock::monotonic_ns();
         let number = words.started.fetch_add(1, SeqCst).saturating_add(1);
-        let tail = words.tail.load(SeqCst);
+        let (end, limit) = (self.end(), self.limit());
         let from = words.flushed_to.load(Acquire).max(words.start.load(Acquire));
-        let settled = self.settled_from(from, tail);
-        let synced = settled.and_then(|settled| Ok((settled, self.sync_range(from, tail)?)));
+        let settled = self.settled_from(from, limit);
+        let synced = settled.and_then(|settled| Ok((settled, self.sync_range(from, limit)?)));
         let errno = match &synced {
             Ok((settled, Synced { failure: None, is_damaged })) => {
                 // What was cut away comes no nearer to the disk: it is told now, and does not hold up what comes later.
                 words.flushed_to.fetch_max(*settled, Release);
-                words.synced_to.store(tail, Release);
+                words.synced_to.store(end, Release);
                 if *is_damaged { Errno::EIO as i32 } else { 0 }
             }
             Ok((_, Synced { failure: Some(errno), .. })) => *errno as i32,
@@ -132,6 +137,8 @@ impl Inner {
         }
         let result = number << LOG_RESULT_SHIFT | u64::from(errno as u32 & 0xFFFF);
         words.results[number as usize % LOG_FLUSH_RESULTS].store(result, Release);
+        words.flush_ns.store(clock::monotonic_ns() - begun_ns, Relaxed);
+        words.company.store(served.wrapping_add(words.joined.load(Relaxed).wrapping_sub(joined)), Relaxed);
         words.done.fetch_max(number, SeqCst);
         self.stop_leading(me, acquired);
         Ok(number)
@@ -148,9 +155,10 @@ impl Inner {
     }
 
     /// How far everything is settled. Claims of the dead become padding on the way, and what is damaged is passed.
-    fn settled_from(&self, from: u64, tail: u64) -> Result<u64> {
+    fn settled_from(&self, from: u64, limit: u64) -> Result<u64> {
+        let tail = self.control.words().tail.load(SeqCst);
         let mut at = from;
-        while at < tail {
+        while at < limit {
             let segment = match self.segment_at(at, OPERATION) {
                 Ok(segment) => segment,
                 Err(error) if segment::is_damage(error.kind()) => None,
@@ -165,7 +173,7 @@ impl Inner {
                 }
                 continue;
             };
-            while let Some(offset) = segment.offset_of(at).filter(|_| at < tail) {
+            while let Some(offset) = segment.offset_of(at).filter(|_| at < limit) {
                 let Some(word) = segment.word(offset) else { return Ok(at) };
                 let seen = word.load(Acquire);
                 match record::parse(seen, segment.capacity - offset) {
@@ -174,12 +182,13 @@ impl Inner {
                         at += span as u64;
                     }
                     Some((Seen::Claimed { .. }, _)) => return Ok(at),
+                    Some((Seen::Free, _)) if at >= tail => return Ok(at),
                     // The tail has passed this place, so something was here.
                     Some((Seen::Free, _)) | None => at = recovery::behind(&segment, offset, tail)?,
                 }
             }
         }
-        Ok(at.min(tail.max(from)))
+        Ok(at.min(limit.max(from)))
     }
 
     /// Carries a range of positions to the disk.
@@ -222,16 +231,21 @@ impl Inner {
         Ok(synced)
     }
 
-    /// What a policy does after an append.
+    /// What a policy does after the append of so many bytes.
     #[inline]
-    pub(super) fn appended(&self) {
+    pub(super) fn appended(&self, position: u64, len: usize) {
+        self.appended_up_to(position + record::span(len) as u64);
+    }
+
+    /// What a policy does after an append that ended here.
+    #[inline]
+    pub(super) fn appended_up_to(&self, end: u64) {
         match self.durability {
             Durability::None | Durability::Group | Durability::Every => {}
             Durability::Interval(_) => self.keep(false),
             Durability::Bytes(bytes) => {
-                let words = self.control.words();
-                let unsynced = words.tail.load(Relaxed).saturating_sub(words.synced_to.load(Relaxed));
-                if unsynced >= bytes {
+                let synced_to = self.control.words().synced_to.load(Relaxed);
+                if end.saturating_sub(synced_to) >= bytes {
                     self.keep(true);
                 }
             }

@@ -186,8 +186,7 @@ impl Inner {
     }
 
     fn has_unsynced(&self) -> bool {
-        let words = self.control.words();
-        words.tail.load(Relaxed) > words.synced_to.load(Relaxed)
+        self.end() > self.control.words().synced_to.load(Relaxed)
     }
 
     /// Ends the thread; flushes what the policy or somebody who waits wants flushed.

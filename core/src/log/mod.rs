@@ -4,18 +4,22 @@
 //! [`crate::layout`] for their bytes. The parts:
 //!
 //! - [`record`]: the word that a record begins with, and what may happen to it.
-//! - [`append`]: claim, fill, commit; moving to the next segment. [`reservation`]: the same, filled in place.
+//! - [`append`]: claim, fill, commit; moving to the next segment. [`tail`]: where the log ends. [`backoff`]: when
+//!   others do too. [`current`]: the segment in use. [`reservation`]: a record filled in place.
 //! - [`reader`]: from word to word.
-//! - [`flush`]: who waits for the disk; [`keeper`]: the thread that flushes in the background.
+//! - [`flush`]: who waits for the disk; [`gather`]: who is worth waiting for before; [`keeper`]: the thread that flushes in the background.
 //! - [`direct`]: the words for languages that append by themselves.
 //! - [`upkeep`]: retention. [`recovery`]: after a power cut. [`control`], [`segment`]: the files.
 //!
 //! Each file says which store commits each step.
 
 mod append;
+mod backoff;
 mod control;
+mod current;
 mod direct;
 mod flush;
+mod gather;
 mod keeper;
 mod options;
 mod reader;
@@ -24,6 +28,7 @@ mod recovery;
 mod reservation;
 mod segment;
 mod status;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -32,8 +37,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, Weak};
-
-use parking_lot::RwLock;
 
 pub use direct::{LogSegment, LogWords};
 pub use keeper::Durable;
@@ -44,6 +47,8 @@ pub use reservation::Reservation;
 pub use status::{LogStatus, Verified};
 
 use self::control::Control;
+use self::current::Current;
+use self::gather::Gathering;
 use self::keeper::{Hold, Keeper};
 use self::segment::SegmentMap;
 use crate::atomic::Ordering::{Acquire, Relaxed};
@@ -93,8 +98,8 @@ struct Inner {
     control: Control,
     durability: Durability,
     exports: Exports,
-    /// The segment that the tail was in when this process looked. Held for reading while a record is written into it.
-    current: PerProcess<RwLock<Option<Arc<SegmentMap>>>>,
+    /// The segment that the tail was in when this process looked.
+    current: PerProcess<Current>,
     /// Segments that somebody here has mapped.
     mapped: PerProcess<Mutex<Vec<Weak<SegmentMap>>>>,
     /// One thread at a time goes to the next segment.
@@ -102,6 +107,7 @@ struct Inner {
     /// Failures of flushes that this handle has reported.
     known_failures: AtomicU32,
     keeper: Arc<Keeper>,
+    gathering: Gathering,
     this: Weak<Inner>,
     /// What the next flush fails with.
     #[cfg(test)]
@@ -117,8 +123,8 @@ impl Inner {
     /// The segment that holds a position; `None` when there is none.
     fn segment_at(&self, position: u64, operation: &'static str) -> Result<Option<Arc<SegmentMap>>> {
         let base = self.control.base_of(position);
-        if let Some(current) = self.current.get().read().as_ref().filter(|current| current.base == base) {
-            return Ok(Some(Arc::clone(current)));
+        if let Some(current) = self.current.get().get().filter(|current| current.base == base) {
+            return Ok(Some(current));
         }
         let mut mapped = self.mapped.lock();
         mapped.retain(|segment| segment.strong_count() > 0);
@@ -171,6 +177,7 @@ impl Log {
             rolling: PerProcess::default(),
             known_failures,
             keeper: Arc::new(Keeper::default()),
+            gathering: Gathering::default(),
             this: Weak::clone(this),
             #[cfg(test)]
             fail_next_flush: parking_lot::Mutex::new(None),
@@ -219,7 +226,7 @@ impl Log {
     #[inline]
     pub fn append_with(&self, kind: u32, payload: &[u8], wait: &Wait) -> Result<u64> {
         let position = self.inner.append_one(kind, payload)?;
-        self.inner.appended();
+        self.inner.appended(position, payload.len());
         self.inner.settle(wait)?;
         Ok(position)
     }
@@ -231,7 +238,7 @@ impl Log {
         let position = self.inner.append_one(kind, payload)?;
         // Drawn before the policy may cause a flush: that one is to carry it.
         let ticket = Ticket { position, flush: self.inner.next_flush() };
-        self.inner.appended();
+        self.inner.appended(position, payload.len());
         Ok(ticket)
     }
 
@@ -239,7 +246,9 @@ impl Log {
     /// is killed, all or none. Together they must not be longer than a record may be. Returns their positions.
     pub fn append_batch(&self, records: &[(u32, &[u8])]) -> Result<Vec<u64>> {
         let positions = self.inner.append_many(records)?;
-        self.inner.appended();
+        if let (Some(position), Some((_, payload))) = (positions.last(), records.last()) {
+            self.inner.appended(*position, payload.len());
+        }
         self.inner.settle(&Wait::FOREVER)?;
         Ok(positions)
     }
@@ -264,7 +273,7 @@ impl Log {
 
     /// A ticket for everything that was committed before this call.
     pub fn ticket(&self) -> Ticket {
-        Ticket { position: self.inner.control.words().tail.load(Acquire), flush: self.inner.next_flush() }
+        Ticket { position: self.end(), flush: self.inner.next_flush() }
     }
 
     /// Whether the record of a ticket is on the disk. The error is the one that its flush failed with.
@@ -310,9 +319,9 @@ impl Log {
         self.inner.control.words().start.load(Acquire)
     }
 
-    /// About where the next record will be.
+    /// Where the next record would be, if nobody appended meanwhile.
     pub fn end(&self) -> u64 {
-        self.inner.control.words().tail.load(Acquire)
+        self.inner.end()
     }
 
     /// The longest record, in bytes.

@@ -23,6 +23,9 @@ use crate::view::SharedBytes;
 
 const OPERATION: &str = "read log";
 
+/// Bytes that the processor is asked to fetch ahead of a reader: its own guesses end with each page.
+const AHEAD: usize = 1024;
+
 /// Where a reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -217,10 +220,7 @@ impl LogReader {
         self.segment = None;
         match from {
             ReadFrom::Start => self.position = start,
-            ReadFrom::End => {
-                self.position = words.tail.load(Acquire).max(start);
-                self.pass_claimed()?;
-            }
+            ReadFrom::End => self.position = self.inner.end().max(start),
             ReadFrom::Position(position) if position < start => {
                 return Err(self
                     .error(ErrorKind::Missed)
@@ -239,18 +239,6 @@ impl LogReader {
                         .error(ErrorKind::InvalidArgument)
                         .with_detail(format!("no record begins at position {position}")));
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// The tail is a hint: what was claimed behind it is older than this moment too.
-    fn pass_claimed(&mut self) -> Result<()> {
-        while let Some((segment, offset)) = self.locate()? {
-            let Some(word) = segment.word(offset) else { break };
-            match record::parse(word.load(Acquire), segment.capacity - offset) {
-                Some((_, span)) if span > 0 => self.position += span as u64,
-                _ => break,
             }
         }
         Ok(())
@@ -354,6 +342,7 @@ impl LogReader {
                     }
                 }
                 Some((Seen::Record { len }, span)) => {
+                    segment.records().prefetch(offset + AHEAD, span);
                     let header = recovery::header(&segment, offset)?;
                     let start = record::checksum_start(
                         len,
@@ -374,13 +363,15 @@ impl LogReader {
         }
     }
 
-    /// Whether nothing is where something was: the tail has passed this place, and the word is 0 all the same.
+    /// Whether nothing is where something was: this place lies before a record, and its word is 0 all the same.
     fn is_hole(&self, segment: &SegmentMap, offset: usize) -> bool {
         let tail = self.inner.control.words().tail.load(SeqCst);
-        let is_zero = segment.word(offset).is_some_and(|word| word.load(SeqCst) == 0);
-        tail > self.position
-            && is_zero
-            && (tail >= segment.end() || matches!(recovery::next_good(segment, offset), Ok(Some(_))))
+        // The tail may be behind us. Then a record that is committed is near.
+        let until = if tail > self.position { segment.capacity } else { segment.near_end(offset) };
+        let is_passed =
+            tail >= segment.end() || matches!(recovery::next_good(segment, offset, until), Ok(Some(_)));
+        // Looked at in the end: what stands behind it was claimed after it.
+        is_passed && segment.word(offset).is_some_and(|word| word.load(SeqCst) == 0)
     }
 
     /// Goes on behind a place that holds no records, and says so.

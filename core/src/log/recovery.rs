@@ -124,7 +124,7 @@ fn walk(segment: &SegmentMap, flushed_to: u64, recovery: &mut Recovery) -> Resul
                 at += len;
                 walked = Walked { end: at, found: true };
             }
-            Look::Bad => match next_good(segment, at)? {
+            Look::Bad => match next_good(segment, at, segment.capacity)? {
                 Some(next) => {
                     cut(segment, at, next, recovery)?;
                     at = next;
@@ -166,8 +166,8 @@ pub(super) fn header(segment: &SegmentMap, at: usize) -> Result<LogRecordHeader>
     Ok(header)
 }
 
-/// The next offset behind `at` where a good record stands.
-pub(super) fn next_good(segment: &SegmentMap, at: usize) -> Result<Option<usize>> {
+/// The next offset behind `at`, and before `until`, where a good record stands.
+pub(super) fn next_good(segment: &SegmentMap, at: usize, until: usize) -> Result<Option<usize>> {
     let good = |at: usize| Ok::<_, crate::Error>(matches!(look(segment, at)?, Look::Good(_)));
     // First where the word at this place leads: a payload may hold what looks like a record.
     if let Some(word) = segment.word(at)
@@ -178,7 +178,7 @@ pub(super) fn next_good(segment: &SegmentMap, at: usize) -> Result<Option<usize>
         return Ok(Some(at + span));
     }
     let mut next = at + LOG_RECORD_ALIGN;
-    while next < segment.capacity {
+    while next < until {
         if next.is_multiple_of(PAGE) && is_zero(segment, next, PAGE)? {
             next += PAGE;
             continue;
@@ -213,13 +213,20 @@ pub(super) fn behind(segment: &SegmentMap, offset: usize, tail: u64) -> Result<u
             return Ok(next);
         }
     }
-    Ok(match next_good(segment, offset)? {
+    Ok(match next_good(segment, offset, segment.capacity)? {
         Some(next) => segment.base + next as u64,
         // All that was there is lost, and what comes will be at the tail.
         None if tail > segment.base + offset as u64 && tail.is_multiple_of(LOG_RECORD_ALIGN as u64) => {
             tail.min(segment.end())
         }
-        None => segment.end(),
+        // The tail is not behind this place, so the end is near: it does not lie before bytes that are not zero.
+        None => {
+            let mut free = segment.near_end(offset);
+            while free > offset + LOG_RECORD_ALIGN && word(free - LOG_RECORD_ALIGN) == 0 {
+                free -= LOG_RECORD_ALIGN;
+            }
+            segment.base + free as u64
+        }
     })
 }
 
@@ -254,7 +261,7 @@ pub(super) fn leads_to(segment: &SegmentMap, offset: usize) -> Result<bool> {
         let word = segment.word(at).map_or(0, |word| word.load(Acquire));
         at = match record::parse(word, segment.capacity - at) {
             Some((_, span)) if span > 0 => at + span,
-            _ => match next_good(segment, at)? {
+            _ => match next_good(segment, at, segment.capacity)? {
                 Some(next) => next,
                 None => return Ok(false),
             },
@@ -302,7 +309,8 @@ fn set_words(words: &LogControl, start: u64, recovery: &Recovery) {
     for lock in [&words.flush_lock, &words.upkeep_lock] {
         lock.word.store(0, Relaxed);
     }
-    for word in [&words.started, &words.done, &words.failed] {
+    let numbers = [&words.started, &words.done, &words.failed];
+    for word in numbers.into_iter().chain([&words.joined, &words.joined_before, &words.company]) {
         word.store(0, Relaxed);
     }
     for result in &words.results {

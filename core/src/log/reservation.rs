@@ -39,7 +39,7 @@ impl Inner {
         let operation = "reserve log record";
         // Counted before claimed, so that a close sees one or the other.
         self.exports.acquire(true).map_err(|kind| self.control.error(kind, operation))?;
-        let claimed = self.claim(len, |segment, claim| Ok((Arc::clone(segment), claim)));
+        let claimed = self.claim(len, |segment, claim| Ok((segment.keep(), claim)));
         match claimed {
             Ok((segment, claim)) => {
                 Ok(Reservation { inner: Arc::clone(self), segment, claim, kind, open: true })
@@ -98,7 +98,7 @@ impl Reservation {
         self.open = false;
         // Drawn before the policy may cause a flush: that one is to carry it.
         let ticket = Ticket { position: self.claim.position, flush: self.inner.next_flush() };
-        self.inner.appended();
+        self.inner.appended(self.claim.position, self.claim.len);
         Ok(ticket)
     }
 

@@ -31,6 +31,9 @@ use crate::view::{Shared, SharedBytes};
 /// Pages are faulted in ahead of the writer in steps of so many bytes: one call of the kernel instead of one fault a page.
 const TOUCH_AHEAD: usize = 256 * 1024;
 
+/// Payloads up to this length are short.
+const SHORT: usize = 128;
+
 pub(super) struct SegmentMap {
     map: Map,
     pub base: u64,
@@ -38,6 +41,8 @@ pub(super) struct SegmentMap {
     writable: bool,
     /// Record bytes before this offset are mapped for writing in this process.
     touched: AtomicUsize,
+    /// Where the last claim of this process ended, or an earlier one.
+    claimed: AtomicUsize,
 }
 
 /// The file of the segment that begins at this position.
@@ -196,7 +201,14 @@ impl SegmentMap {
             // Where the file system has them: one fault for 2 MiB. The kernel's answer does not matter.
             let _ = map.advise(0, len, libc::MADV_HUGEPAGE);
         }
-        Ok(SegmentMap { map, base, capacity, writable, touched: AtomicUsize::new(0) })
+        Ok(SegmentMap {
+            map,
+            base,
+            capacity,
+            writable,
+            touched: AtomicUsize::new(0),
+            claimed: AtomicUsize::new(0),
+        })
     }
 
     fn whole(&self) -> SharedBytes<'_> {
@@ -264,6 +276,24 @@ impl SegmentMap {
         (offset < self.capacity as u64).then_some(offset as usize)
     }
 
+    /// Where to look for the end of the log, if its tail is here: a record begins there, or will.
+    #[inline]
+    pub fn likely_end(&self, tail: u64) -> u64 {
+        let claimed = self.claimed.load(Relaxed);
+        if claimed < self.capacity { tail.max(self.base + claimed as u64) } else { tail }
+    }
+
+    /// The offset that the log ends before, if its tail is at this one or before it.
+    pub fn near_end(&self, offset: usize) -> usize {
+        (offset + layout::LOG_TAIL_LAG as usize).min(self.capacity)
+    }
+
+    /// Notes that a claim of this process ends at this offset.
+    #[inline]
+    pub fn ends_at(&self, offset: usize) {
+        self.claimed.store(offset, Relaxed);
+    }
+
     /// Faults the pages up to `end` in, and some more, unless that was done. The kernel's answer does not matter: a page
     /// that is not there yet comes when it is written.
     #[inline]
@@ -303,13 +333,24 @@ impl SegmentMap {
         self.map.damage().is_some()
     }
 
-    /// The checksum of record bytes, begun with another one. Copied out piece by piece: others may write them.
-    pub fn checksum(&self, mut start: u32, offset: usize, len: usize) -> Result<u32> {
+    /// The checksum of record bytes, begun with another one.
+    #[inline]
+    pub fn checksum(&self, start: u32, offset: usize, len: usize) -> Result<u32> {
+        // To fill a piece with zeros first costs as much as the checksum of a short record.
+        if len <= SHORT {
+            self.checksum_by::<SHORT>(start, offset, len)
+        } else {
+            self.checksum_by::<1024>(start, offset, len)
+        }
+    }
+
+    /// Copied out piece by piece: others may write them.
+    fn checksum_by<const PIECE: usize>(&self, mut start: u32, offset: usize, len: usize) -> Result<u32> {
         let records = self.records();
-        let mut piece = [0; 512];
+        let mut piece = [0; PIECE];
         let mut done = 0;
         while done < len {
-            let part = &mut piece[..(len - done).min(512)];
+            let part = &mut piece[..(len - done).min(PIECE)];
             records.read_at(offset + done, part)?;
             start = crc32c::crc32c_append(start, part);
             done += part.len();

@@ -106,7 +106,7 @@ impl Log {
         Ok(LogStatus {
             directory: control.name(),
             start: words.start.load(Acquire),
-            end: words.tail.load(Acquire),
+            end: self.end(),
             flushed_to: words.flushed_to.load(Acquire),
             segment_len: parameters.capacity,
             max_record_len: parameters.max_record_len,

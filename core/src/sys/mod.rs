@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "system calls and the memory they hand out")]
 
 pub mod arena;
+pub mod barrier;
 pub mod clock;
 pub mod code;
 pub mod fault;

@@ -71,7 +71,7 @@ mod counter {
     /// A clock, and the counter at that moment if nothing came between.
     fn both(clock: fn() -> u64) -> (Option<u64>, u64) {
         /// Counts: some microseconds at any speed that there is.
-        const CLOSE: u64 = 10_000;
+        const CLOSE: u64 = 1_000;
         let before = read_counter();
         let ns = clock();
         let after = read_counter();
@@ -81,7 +81,7 @@ mod counter {
     /// The counter's rate, once it was watched for long enough; 0 before that, and where it is not what the kernel trusts.
     fn rate() -> u64 {
         /// The two readings are off by less than a microsecond each: a few parts in 10^5, so 30 ns in a millisecond.
-        const LONG_NS: u64 = 50_000_000;
+        const LONG_NS: u64 = 5_000_000;
         let known = RATE.load(Relaxed);
         if known > 0 {
             return known;

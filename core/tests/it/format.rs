@@ -49,7 +49,7 @@ fn every_field_is_where_the_page_says() {
     expect_fields!(
         "### Log words", LOG_CONTROL_OFFSET, LogControl,
         tail: 8, signal: 4, failures: 4, synced_to: 8, flush_lock: 24, flush_signal: 4, failed_errno: 4, started: 8,
-        done: 8, flushed_to: 8, failed: 8, results: 512, upkeep_lock: 24, start: 8, removed_segments: 8, dead: 8,
+        done: 8, flushed_to: 8, failed: 8, joined: 8, joined_before: 8, company: 8, flush_ns: 8, results: 512, upkeep_lock: 24, start: 8, removed_segments: 8, dead: 8,
         abandoned: 8, cuts: 8, cut_bytes: 8, recoveries: 8, home: 32,
     );
     expect_fields!(
@@ -87,6 +87,7 @@ fn the_constants_are_what_the_page_says() {
         ("### Slot:", format!("byte 2^{}", TOKEN_BASE.trailing_zeros())),
         ("### Log parameters", format!("`{}`", LOG_MAGIC.escape_ascii())),
         ("### Log words", format!("at offset {LOG_CONTROL_OFFSET}")),
+        ("### Log words", format!("less than {LOG_TAIL_LAG} bytes before")),
         ("### Segment header", format!("`kind` | {KIND_LOG_SEGMENT}:")),
         ("### Segment header", format!("`header_size` | {LOG_SEGMENT_HEADER_SIZE} |")),
         ("### Segment header", format!("`record_header_size` | {LOG_RECORD_HEADER_SIZE} |")),

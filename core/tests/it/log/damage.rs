@@ -157,3 +157,16 @@ fn a_log_whose_last_file_was_cut_is_opened_and_goes_on() {
     assert_eq!(found[2..], (3..20).map(Ok).collect::<Vec<_>>());
     drop(directory);
 }
+
+#[test]
+fn a_writer_that_comes_behind_it() {
+    let (_directory, log) = small_log();
+    log.append(1, &[1; 100]).unwrap();
+    let position = log.append(2, &[2; 100]).unwrap();
+    log.append(3, &[3; 100]).unwrap();
+    damage(&log, position, &[9; 8]);
+    let late = Log::open(log.directory()).unwrap();
+    late.append(4, b"behind it").unwrap();
+    let mut reader = log.reader(ReadFrom::Start).unwrap();
+    assert_eq!(read_all(&mut reader), [Ok(1), Err(ErrorKind::Corrupted), Ok(3), Ok(4)]);
+}
