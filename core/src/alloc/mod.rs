@@ -1,6 +1,7 @@
 //! Memory inside a region, handed out in blocks that outlive their owners.
 
 mod block;
+mod fruitless;
 mod heap;
 mod pool;
 mod status;

@@ -7,6 +7,7 @@
 //! Invariants:
 //! - Where a block is follows from its index, the parameters and where the object is; none of these is read again from
 //!   shared memory after the pool was opened. So no byte of the region can lead to a place outside the blocks.
+//! - Who finds the pool exhausted does not look at all of its blocks each time: see [`super::fruitless`].
 //! - The block that a process freed last is where it looks first, and processes begin at different places: as long as
 //!   there is room, they write to different cache lines.
 
@@ -14,6 +15,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed as Unordered};
 use std::time::Duration;
 
+use super::fruitless::Fruitless;
 use super::{BlockState, BlockStatus, PoolBlock, PoolOwner, PoolStatus};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
@@ -110,6 +112,8 @@ pub struct Pool {
     blocks: NonNull<u8>,
     /// Where this process looks first. Its own, whatever others do.
     first: AtomicU32,
+    /// When it looked at all blocks in vain.
+    fruitless: Fruitless,
 }
 
 // SAFETY: the address leads to memory that the object keeps; all else is atomic or never changes.
@@ -185,7 +189,15 @@ impl Pool {
         let blocks = region.slice(blocks_at..blocks_at + stride * options.count as usize)?;
         let blocks = NonNull::new(blocks.as_ptr()).ok_or_else(|| object.error(ErrorKind::Internal, OPEN))?;
         let first = first_of(slot_index(object.me(OPEN)?), options.count);
-        Ok(Pool { shape, options, stride, blocks, first: AtomicU32::new(first), object })
+        Ok(Pool {
+            shape,
+            options,
+            stride,
+            blocks,
+            first: AtomicU32::new(first),
+            fruitless: Fruitless::default(),
+            object,
+        })
     }
 
     /// Takes a block, waiting as long as it takes; dropping the result frees it.
@@ -242,9 +254,18 @@ impl Pool {
     #[inline]
     pub fn try_take(&self) -> Result<Option<u64>> {
         let me = self.object.me(ALLOCATE)?;
-        let first = self.first.load(Unordered);
-        let taken = self.words().take_now(me, first, self.object.memory());
-        taken.map(|handle| self.keep_if_open(handle, me)).transpose()
+        let taken = self.words().try_take(me, self.first.load(Unordered));
+        taken.or_else(|| self.look_again(me)).map(|handle| self.keep_if_open(handle, me)).transpose()
+    }
+
+    /// Looks at all blocks, where that can find what the bits do not tell of.
+    #[cold]
+    fn look_again(&self, me: u32) -> Option<u64> {
+        let memory = self.object.memory();
+        if self.fruitless.is_worth_another_look(self.options.count, memory) {
+            return self.words().take_now(me, self.first.load(Unordered), memory);
+        }
+        None
     }
 
     /// As [`Pool::adopt`], without a Rust guard: the block's new handle.

@@ -23,8 +23,9 @@
 //! Where a free block may be is told by a tree of bits: one bit per block, and above that one bit per word of 64 until there
 //! is one word. The bits are hints. A set bit may be wrong: whoever finds it so takes it away. A missing bit is wrong for
 //! moments only, unless somebody died in them: who changes a word and who changes the bit that tells of it both write
-//! first and then look at what the other wrote. A search that finds nothing looks at the words of all blocks, and sets what
-//! bits it misses; so does a waiter when a slice of its sleep runs out.
+//! first and then look at what the other wrote. Who looks at the words of all blocks sets what bits are missing: a search that
+//! finds nothing, unless it is known that this would be in vain (`alloc::fruitless`), a waiter before it sleeps and when a slice
+//! of its sleep runs out, and whoever asks for it.
 
 use super::owner::{owner_of, slot_index};
 use super::party::Party;

@@ -199,6 +199,23 @@ impl Attachment {
         true
     }
 
+    /// A number that changes when a slot changes hands, is given back, or its owner dies. Asks the kernel about each other
+    /// process that has not left.
+    pub fn membership(&self, slots: &Slots<'_>) -> u64 {
+        let me = self.me();
+        let mut sum = 0u64;
+        for index in 0..slots.high() {
+            let Some(slot) = slots.get(index) else { continue };
+            let generation = slot.generation.load(Acquire);
+            let is_live = slot.state.load(Acquire) == layout::SLOT_LIVE
+                && (me != 0 && slot_index(me) == index || self.is_locked(index));
+            // What one slot adds tells its generations and states apart, and the factor one slot from the other.
+            let here = u64::from(generation) << 1 | u64::from(is_live);
+            sum = sum.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(here + 1);
+        }
+        sum
+    }
+
     /// A second descriptor of the object; ESTALE when somebody closed ours.
     pub fn clone_fd(&self) -> std::result::Result<std::os::fd::OwnedFd, Errno> {
         let object = self.object.read();

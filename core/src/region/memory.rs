@@ -250,6 +250,11 @@ impl Memory {
         self.attachment.is_locked(index)
     }
 
+    /// A number that changes when a process attaches, detaches or dies.
+    pub fn membership(&self) -> u64 {
+        self.attachment.membership(&self.slots())
+    }
+
     pub fn slots(&self) -> Slots<'_> {
         Slots { live: self.live(), geometry: &self.geometry, bytes: self.bytes() }
     }

@@ -200,6 +200,63 @@ fn blocks_come_back_from_the_dead() {
     assert_eq!(pool.status().free, 8);
 }
 
+/// So many blocks that a look at all of them is worth avoiding.
+const MANY: u32 = 100_000;
+
+#[test]
+fn an_exhausted_pool_of_many_blocks_answers_without_looking_at_all() {
+    let name = Name::new("pool-exhausted");
+    let region = RegionOptions::new().arena_len(4 << 20).create(&*name, 64).unwrap();
+    let pool = region.pool("p", PoolOptions::new(8, MANY).alignment(8)).unwrap();
+    let handles: Vec<u64> = std::iter::from_fn(|| pool.try_take().unwrap()).collect();
+    assert_eq!(handles.len(), MANY as usize);
+    let began = std::time::Instant::now();
+    for _ in 0..20_000 {
+        assert!(pool.try_take().unwrap().is_none());
+    }
+    // Some hundredths of a second; looking at 2 000 000 000 blocks takes seconds in optimised code.
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    // One that is freed is found at once, wherever it is and though somebody just looked.
+    for handle in handles.into_iter().step_by(997) {
+        pool.free(handle).unwrap();
+        assert!(pool.try_take().unwrap().is_some());
+        assert!(pool.try_take().unwrap().is_none());
+    }
+}
+
+#[test]
+fn an_exhausted_pool_of_many_blocks_finds_those_of_the_dead_at_once_and_what_no_bit_tells_of() {
+    let name = Name::new("pool-exhausted-dead");
+    let region = RegionOptions::new().arena_len(4 << 20).create(&*name, 64).unwrap();
+    let pool = region.pool("p", PoolOptions::new(8, MANY).alignment(8)).unwrap();
+    let mut kept: Vec<u64> = std::iter::from_fn(|| pool.try_take().unwrap()).collect();
+    for round in 0..10 {
+        pool.free(kept.pop().unwrap()).unwrap();
+        let victim = Forked::run(|| {
+            let pool = Region::open(&*name).unwrap().find_pool("p").unwrap();
+            std::mem::forget(pool.try_allocate().unwrap().expect("the only one"));
+            pause();
+        });
+        while pool.status().free > 0 {
+            std::thread::yield_now();
+        }
+        assert!(pool.try_take().unwrap().is_none(), "its owner lives");
+        victim.kill();
+        kept.push(pool.try_take().unwrap().unwrap_or_else(|| panic!("round {round}: it came back")));
+    }
+    // All bits go, as if their writers had died before they wrote.
+    pool.free(kept.pop().unwrap()).unwrap();
+    let layout = pool.layout();
+    for word in layout.levels.iter().flat_map(|(start, len)| &layout.words[*start..start + len]) {
+        word.store(0, SeqCst);
+    }
+    let elsewhere = region.find_pool("p").unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while elsewhere.try_take().unwrap().is_none() {
+        assert!(std::time::Instant::now() < deadline, "one is free");
+    }
+}
+
 #[test]
 fn a_forked_child_neither_has_nor_frees_what_its_parent_has() {
     let name = Name::new("pool-fork");
