@@ -513,6 +513,8 @@ package shmkit
 // #cgo nocallback shmkit_value_store
 // #cgo noescape shmkit_value_store_if
 // #cgo nocallback shmkit_value_store_if
+// #cgo noescape shmkit_value_words
+// #cgo nocallback shmkit_value_words
 // #cgo noescape shmkit_window_cache_close
 // #cgo nocallback shmkit_window_cache_close
 // #cgo noescape shmkit_window_cache_flush

@@ -330,7 +330,7 @@ func TestALockInALostPageIsNone(t *testing.T) {
 // Nor is a block that is taken there a block, what is read there a value, or what is appended there a record.
 func TestWhatIsTakenFromALostPageIsNotGiven(t *testing.T) {
 	ctx := t.Context()
-	for _, way := range []string{"allocate", "try", "adopt", "free", "heap", "heap free", "load", "store", "update"} {
+	for _, way := range []string{"allocate", "try", "adopt", "free", "heap", "heap free", "load", "store", "update", "load word", "store word"} {
 		path := filepath.Join(t.TempDir(), way)
 		region, err := shmkit.Create(path, 64, shmkit.AsFile(), shmkit.WithArenaLen(1<<16))
 		succeed(t, err)
@@ -347,6 +347,8 @@ func TestWhatIsTakenFromALostPageIsNotGiven(t *testing.T) {
 		block, err := heap.Allocate(100)
 		succeed(t, err)
 		value, err := shmkit.OpenValue(region, "v", [3]uint64{7, 7, 7})
+		succeed(t, err)
+		word, err := shmkit.OpenValue(region, "w", uint16(7))
 		succeed(t, err)
 		succeed(t, os.Truncate(path, 0))
 		switch way {
@@ -368,6 +370,10 @@ func TestWhatIsTakenFromALostPageIsNotGiven(t *testing.T) {
 			err = value.Store([3]uint64{})
 		case "update":
 			_, err = value.Update(func(value [3]uint64) [3]uint64 { return value })
+		case "load word":
+			_, err = word.Load()
+		case "store word":
+			err = word.Store(8)
 		}
 		isTruncated(t, way, err)
 		_, err = pool.Allocate(ctx)

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -20,6 +21,7 @@ import (
 // same.
 type Value[T any] struct {
 	object
+	valueWords
 	pointer *C.shmkit_value_t
 }
 
@@ -36,15 +38,22 @@ func OpenValue[T any](r *Region, name string, initial T) (*Value[T], error) {
 	format := C.CString("=" + formatOf(t))
 	defer C.free(unsafe.Pointer(format))
 	v := &Value[T]{}
+	words := C.shmkit_value_words_t{size: C.sizeof_shmkit_value_words_t}
 	err := r.withName("open value", name, func(name *C.char, details *C.shmkit_error_t) C.shmkit_status_t {
 		from := unsafe.Pointer(&initial)
-		return C.shmkit_value_open(r.native(), name, C.size_t(t.Size()), format, from, &v.pointer, details)
+		status := C.shmkit_value_open(r.native(), name, C.size_t(t.Size()), format, from, &v.pointer, details)
+		if status != C.SHMKIT_OK {
+			return status
+		}
+		return C.shmkit_value_words(v.pointer, &words, details)
 	})
 	pointer := v.pointer
 	if err != nil {
 		C.shmkit_value_free(pointer)
 		return nil, err
 	}
+	v.valueWords.fill(&words)
+	v.damage = r.damage
 	manage(v, &v.object, name, r.meetingPoint("value", name), func() { C.shmkit_value_free(pointer) })
 	return v, nil
 }
@@ -73,17 +82,28 @@ func formatOf(t reflect.Type) string {
 	}[t.Kind()]
 }
 
-// Load returns the value, as it was at one moment. It waits for nobody. Errors: [ErrClosed].
+// Load returns the value, as it was at one moment. It waits for nobody, and costs no call into C unless writers overtake it all
+// the time. Errors: [ErrClosed].
 func (v *Value[T]) Load() (T, error) {
 	value, _, err := v.load()
 	return value, err
 }
 
-// Store replaces the value.
+// Store replaces the value. One of at most 8 bytes costs no call into C.
 //
 // Errors: [ErrClosed], [ErrTimeout] (of a value of more than 8 bytes, another writer has been stopped in the middle for 10 s).
 func (v *Value[T]) Store(value T) error {
 	raceRelease(v.gate)
+	if v.isOneWord() && v.isQuick() {
+		words := v.copies
+		collectHere()
+		atomic.StoreUint64(&words[0], wordOf(unsafe.Pointer(&value), unsafe.Sizeof(value)))
+		quick := v.isQuick()
+		runtime.KeepAlive(v)
+		if quick {
+			return nil
+		}
+	}
 	details := newDetails()
 	from, size := unsafe.Pointer(&value), C.size_t(unsafe.Sizeof(value))
 	status := C.shmkit_value_store(v.native(), from, size, &details)
@@ -111,7 +131,24 @@ func (v *Value[T]) Update(change func(T) T) (T, error) {
 	}
 }
 
+// isQuick reports whether the words may be used without a call: the handle is open, the process attached, nothing lost.
+func (v *Value[T]) isQuick() bool {
+	return !v.closed.Load() && !isDamaged(v.damage) && atomic.LoadUint32(v.me) != 0
+}
+
 func (v *Value[T]) load() (value T, version C.uint64_t, err error) {
+	if v.isQuick() {
+		words := v.valueWords
+		collectHere()
+		seen, whole := words.copyOut(unsafe.Pointer(&value), unsafe.Sizeof(value))
+		// What was read of a handle that was closed meanwhile, or in a page that the file has lost, is no value.
+		quick := v.isQuick()
+		runtime.KeepAlive(v)
+		if whole && quick {
+			raceAcquire(v.gate)
+			return value, C.uint64_t(seen), nil
+		}
+	}
 	details := newDetails()
 	into, size := unsafe.Pointer(&value), C.size_t(unsafe.Sizeof(value))
 	status := C.shmkit_value_load(v.native(), into, size, &version, &details)

@@ -56,6 +56,52 @@ func TestValuesAreWhatWasStored(t *testing.T) {
 	expect(t, err, shmkit.ErrWrongKind)
 }
 
+// holds checks that a value of this type is what was stored, also for a reader with a handle of its own.
+func holds[T comparable](t *testing.T, region *shmkit.Region, name string, first, second T) {
+	t.Helper()
+	value := opened[*shmkit.Value[T]](t)(shmkit.OpenValue(region, name, first))
+	same := opened[*shmkit.Value[T]](t)(shmkit.OpenValue(region, name, second))
+	for _, expected := range []T{first, second, first} {
+		succeed(t, value.Store(expected))
+		seen, err := same.Load()
+		if succeed(t, err); seen != expected {
+			t.Error(name, seen, expected)
+		}
+	}
+	after, err := same.Update(func(now T) T {
+		if now != first {
+			t.Error(name, now, first)
+		}
+		return second
+	})
+	if succeed(t, err); after != second {
+		t.Error(name, after)
+	}
+	if seen, err := value.Load(); err != nil || seen != second {
+		t.Error(name, seen, err)
+	}
+	succeed(t, value.Close())
+	_, err = value.Load()
+	expect(t, err, shmkit.ErrClosed)
+	expect(t, value.Store(first), shmkit.ErrClosed)
+}
+
+func TestValuesOfEachLength(t *testing.T) {
+	region := newRegion(t, 64, shmkit.WithArenaLen(1<<18))
+	holds(t, region, "1", uint8(1), uint8(255))
+	holds(t, region, "2", int16(-2), int16(258))
+	holds(t, region, "3", [3]uint8{1, 2, 3}, [3]uint8{4, 5, 6})
+	holds(t, region, "4", float32(1.5), float32(-2))
+	holds(t, region, "5", [5]uint8{1, 2, 3, 4, 5}, [5]uint8{5, 4, 3, 2, 1})
+	holds(t, region, "7", [7]uint8{6: 7}, [7]uint8{7})
+	holds(t, region, "8", uint64(1)<<63, uint64(3))
+	holds(t, region, "9", [9]uint8{8: 9}, [9]uint8{9})
+	holds(t, region, "12", [3]uint32{1, 2, 3}, [3]uint32{4, 5, 6})
+	holds(t, region, "15", [15]uint8{14: 15}, [15]uint8{15})
+	holds(t, region, "16", [2]float64{1, 2}, [2]float64{3, 4})
+	holds(t, region, "1000", [250]float32{249: 1}, [250]float32{2})
+}
+
 func TestNoReaderSeesAHalfAndNoUpdateIsLost(t *testing.T) {
 	type wide [24]uint64
 	const updates = 500

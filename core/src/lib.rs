@@ -80,6 +80,6 @@ pub use sysv::{
     SYSV_PRIVATE, SysvSegment, SysvSegmentOptions, SysvSegmentStatus, SysvSemaphore, SysvSemaphoreOptions,
     SysvSemaphoreStatus,
 };
-pub use value::{Value, ValueBytes, ValueType};
+pub use value::{Value, ValueBytes, ValueLayout, ValueType};
 pub use view::{Shared, SharedBytes};
 pub use windows::{WindowCache, WindowOptions, WindowStats, WindowView};

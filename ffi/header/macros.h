@@ -8,6 +8,7 @@
 #define SHMKIT_POOL_STATUS_INIT { sizeof(shmkit_pool_status_t), 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_POOL_BLOCK_STATUS_INIT { sizeof(shmkit_pool_block_status_t), 0, 0, 0, 0, 0 }
 #define SHMKIT_POOL_WORDS_INIT { sizeof(shmkit_pool_words_t), 0, 0, 0, {0}, {0}, 0, 0, 0, 0, 0 }
+#define SHMKIT_VALUE_WORDS_INIT { sizeof(shmkit_value_words_t), 0, 0, 0, 0 }
 #define SHMKIT_OBJECT_INFO_INIT { sizeof(shmkit_object_info_t), 0, 0, {0, 0}, 0, "" }
 #define SHMKIT_SEGMENT_OPTIONS_INIT { sizeof(shmkit_segment_options_t), 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_sysv_semaphore_options_t), 0, 0, 0, 0 }

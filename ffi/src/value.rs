@@ -1,12 +1,14 @@
 //! `shmkit_value_*`: a number or a small struct, read and written whole.
 
 use std::ffi::{CString, c_char, c_void};
+use std::mem::size_of;
 
-use core_crate::ValueBytes;
+use core_crate::{ErrorKind, ValueBytes};
 
 use crate::boundary::{answer, attempt, borrow, text};
 use crate::error::{Details, Status};
 use crate::object::{self, Label};
+use crate::options::{self, Options};
 use crate::region::RegionHandle;
 
 /// A value in a region.
@@ -23,7 +25,7 @@ const STORE: &str = "store value";
 /// Opens the value of this name, creating it when it is missing, with the `value_size` bytes at `initial`, or zeros if that is
 /// NULL.
 ///
-/// `format` says what it is made of, as Python's struct module writes it: "d" for a double, "3I" for three uint32_t, "x" for a
+/// `format` says what it is made of, as Python's struct module writes it: "d" (or "f64") for a double, "3I" for three uint32_t, "x" for a
 /// byte of padding; members are aligned as C does, or follow each other after a "=". Who opens it in any language must say the
 /// same. NULL takes it as it is; with a `value_size` of 0 too, it must exist.
 ///
@@ -59,8 +61,72 @@ pub unsafe extern "C" fn shmkit_value_open(
     }
 }
 
+/// The words of a value and of this process, for languages that use them without a call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ValueWordsAnswer {
+    /// sizeof(shmkit_value_words_t).
+    pub size: usize,
+    /// This process's owner id, or 0 when it is not attached.
+    pub me: *const u32,
+    /// How often a value of more than one word was written.
+    pub version: *mut u64,
+    /// Two copies, one after the other.
+    pub copies: *mut u64,
+    /// Words of a copy.
+    pub copy_len: u64,
+}
+
+// SAFETY: a size, addresses, which may be any integers, and a 64-bit integer, without padding.
+unsafe impl Options for ValueWordsAnswer {
+    const DEFAULT: ValueWordsAnswer = ValueWordsAnswer {
+        size: size_of::<ValueWordsAnswer>(),
+        me: std::ptr::null(),
+        version: std::ptr::null_mut(),
+        copies: std::ptr::null_mut(),
+        copy_len: 0,
+    };
+}
+
+/// The words of a value. Set `out->size` to sizeof(shmkit_value_words_t) before. They live as long as the handle.
+///
+/// A value of one word is the first of them: load and store it whole, with zeros behind the value's bytes. Of a longer one,
+/// read the version, then the words of the copy `version % 2`, then the version again: if it is the same, that was the value.
+/// All sequentially consistent. To write a longer one takes a call. Fails with INVALID_ARGUMENT, CLOSED.
+///
+/// # Safety
+/// `value` is null or a handle; `out` and `error` are null or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmkit_value_words(
+    value: *const ValueHandle,
+    out: *mut ValueWordsAnswer,
+    error: *mut Details,
+) -> Status {
+    const VIEW: &str = "view value";
+    // SAFETY: the caller's promises, handed on.
+    unsafe {
+        attempt(error, || {
+            let handle = borrow(value, VIEW)?;
+            let call = handle.label.call(VIEW);
+            if handle.value.is_closed() {
+                return Err(call.error(ErrorKind::Closed));
+            }
+            let layout = handle.value.layout();
+            let me = layout.me.ok_or_else(|| call.error(ErrorKind::ReadOnly))?;
+            let answer = ValueWordsAnswer {
+                size: size_of::<ValueWordsAnswer>(),
+                me: me.as_ptr(),
+                version: layout.version.as_ptr(),
+                copies: layout.copies[0].as_ptr(),
+                copy_len: (layout.copies.len() / 2) as u64,
+            };
+            options::store(out, answer, &call)
+        })
+    }
+}
+
 /// Copies the value out: all of it, as it was at one moment. `len` is its size. `*version`, unless NULL, is what
-/// shmkit_value_store_if knows it by. Waits for nobody. Fails with INVALID_LENGTH, CLOSED.
+/// shmkit_value_store_if knows it by. Waits for nobody. Fails with INVALID_LENGTH, CLOSED; then `into` may hold anything.
 ///
 /// # Safety
 /// `value` is null or a handle; `into` is null or has `len` bytes; the other pointers are null or valid.

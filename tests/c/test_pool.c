@@ -182,6 +182,14 @@ static void values_are_read_and_written_whole(void) {
     EXPECT(SHMKIT_PARAMETER_MISMATCH, shmkit_value_open(region, "v", sizeof reading, "dd", NULL, &same, &error));
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_value_open(region, "w", 3, "d", NULL, &same, &error));
     EXPECT(SHMKIT_NOT_FOUND, shmkit_value_open(region, "w", 0, NULL, NULL, &same, &error));
+    shmkit_value_words_t words = SHMKIT_VALUE_WORDS_INIT;
+    EXPECT(SHMKIT_OK, shmkit_value_words(value, &words, &error));
+    CHECK(words.copy_len == (sizeof reading + 7) / 8 && *words.me != 0);
+    CHECK(memcmp(words.copies + *words.version % 2 * words.copy_len, &reading, sizeof reading) == 0);
+    EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_value_words(value, NULL, &error));
+    EXPECT(SHMKIT_OK, shmkit_value_open(region, "named", 0, "u32", NULL, &same, &error));
+    CHECK(shmkit_value_size(same) == 4 && strcmp(shmkit_value_format(same), "I") == 0);
+    shmkit_value_free(same);
     EXPECT(SHMKIT_OK, shmkit_value_open(region, "v", 0, NULL, NULL, &same, &error));
     EXPECT(SHMKIT_OK, shmkit_value_close(same, &error));
     EXPECT(SHMKIT_CLOSED, shmkit_value_load(same, &seen, sizeof seen, NULL, &error));

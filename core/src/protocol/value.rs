@@ -46,10 +46,12 @@ impl ValueWords<'_> {
     }
 
     /// Copies the value out and returns what [`ValueWords::store_if`] takes: the version, or the word itself.
-    pub fn load(&self, into: &mut [u64], me: u32, party: &impl Party) -> Result<u64, Stop> {
+    #[inline]
+    pub fn load(&self, into: &mut [u8], me: u32, party: &impl Party) -> Result<u64, Stop> {
         if self.len() == 1 {
-            into[0] = self.copies[0].load(SeqCst);
-            return Ok(into[0]);
+            let word = self.copies[0].load(SeqCst);
+            into.copy_from_slice(&word.to_ne_bytes()[..into.len()]);
+            return Ok(word);
         }
         for _ in 0..MOST_OVERTAKEN {
             let version = self.record.version.load(Acquire);
@@ -62,7 +64,7 @@ impl ValueWords<'_> {
     }
 
     #[cold]
-    fn load_locked(&self, into: &mut [u64], me: u32, party: &impl Party) -> Result<u64, Stop> {
+    fn load_locked(&self, into: &mut [u8], me: u32, party: &impl Party) -> Result<u64, Stop> {
         self.lock(me, party)?;
         let version = self.record.version.load(Relaxed);
         self.copy_out(version, into);
@@ -72,16 +74,24 @@ impl ValueWords<'_> {
 
     /// Each load keeps the next look at the version behind it, and each store of [`ValueWords::write`] the last change of the
     /// version before it: whoever sees a byte of a later write also sees that the version moved.
-    fn copy_out(&self, version: u64, into: &mut [u64]) {
-        for (to, from) in into.iter_mut().zip(self.copy(version)) {
-            *to = from.load(Acquire);
+    #[inline]
+    fn copy_out(&self, version: u64, into: &mut [u8]) {
+        let copy = self.copy(version);
+        let (words, rest) = into.as_chunks_mut::<8>();
+        let last = words.len();
+        for (to, from) in words.iter_mut().zip(copy) {
+            *to = from.load(Acquire).to_ne_bytes();
+        }
+        if !rest.is_empty() {
+            rest.copy_from_slice(&copy[last].load(Acquire).to_ne_bytes()[..rest.len()]);
         }
     }
 
     /// Replaces the value.
-    pub fn store(&self, from: &[u64], me: u32, party: &impl Party) -> Result<(), Stop> {
+    #[inline]
+    pub fn store(&self, from: &[u8], me: u32, party: &impl Party) -> Result<(), Stop> {
         if self.len() == 1 {
-            self.copies[0].store(from[0], SeqCst);
+            self.copies[0].store(padded(from), SeqCst);
             return Ok(());
         }
         self.lock(me, party)?;
@@ -91,9 +101,10 @@ impl ValueWords<'_> {
     }
 
     /// Replaces the value if it is still what `seen` says; whether it did.
-    pub fn store_if(&self, seen: u64, from: &[u64], me: u32, party: &impl Party) -> Result<bool, Stop> {
+    #[inline]
+    pub fn store_if(&self, seen: u64, from: &[u8], me: u32, party: &impl Party) -> Result<bool, Stop> {
         if self.len() == 1 {
-            return Ok(self.copies[0].compare_exchange(seen, from[0], SeqCst, Relaxed).is_ok());
+            return Ok(self.copies[0].compare_exchange(seen, padded(from), SeqCst, Relaxed).is_ok());
         }
         self.lock(me, party)?;
         let version = self.record.version.load(Relaxed);
@@ -105,18 +116,30 @@ impl ValueWords<'_> {
     }
 
     /// Under the lock.
-    fn write(&self, version: u64, from: &[u64]) {
+    #[inline]
+    fn write(&self, version: u64, from: &[u8]) {
         let next = version.wrapping_add(1);
-        for (to, from) in self.copy(next).iter().zip(from) {
-            to.store(*from, Release);
+        let copy = self.copy(next);
+        let (words, rest) = from.as_chunks::<8>();
+        for (to, from) in copy.iter().zip(words) {
+            to.store(u64::from_ne_bytes(*from), Release);
+        }
+        if !rest.is_empty() {
+            copy[words.len()].store(padded(rest), Release);
         }
         self.record.version.store(next, Release);
     }
 
+    #[inline]
     fn lock(&self, me: u32, party: &impl Party) -> Result<(), Stop> {
         if word::lock_fast(&self.record.lock, me) {
             return Ok(());
         }
+        self.lock_slow(me, party)
+    }
+
+    #[cold]
+    fn lock_slow(&self, me: u32, party: &impl Party) -> Result<(), Stop> {
         // The clock of a model is past every deadline.
         let wait = if cfg!(loom) { Wait::FOREVER } else { Wait::timeout(PATIENCE) };
         match word::lock(&self.record.lock, me, party, &wait)? {
@@ -127,7 +150,16 @@ impl ValueWords<'_> {
         Ok(())
     }
 
+    #[inline]
     fn unlock(&self, me: u32, party: &impl Party) {
         word::unlock(&self.record.lock, me, 1, party);
     }
+}
+
+/// A word that begins with these bytes, of which there are at most 8, and ends with zeros.
+#[inline]
+fn padded(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_ne_bytes(word)
 }

@@ -8,6 +8,20 @@ pub(super) const MAX_SIZE: usize = 64 * 1024;
 /// The most bytes of a canonical text.
 pub(super) const MAX_TEXT: usize = 255;
 
+/// Names of numbers, as Rust calls them.
+const NAMES: [(&str, &str); 10] = [
+    ("u8", "B"),
+    ("i8", "b"),
+    ("u16", "H"),
+    ("i16", "h"),
+    ("u32", "I"),
+    ("i32", "i"),
+    ("u64", "Q"),
+    ("i64", "q"),
+    ("f32", "f"),
+    ("f64", "d"),
+];
+
 /// A parsed format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Format {
@@ -21,7 +35,9 @@ impl Format {
     /// What `text` means for a value of `size` bytes; `None` for as many as the text says, padded as C pads a struct if it
     /// aligns its members as C does.
     pub fn parse(text: &str, size: Option<usize>) -> Result<Format, String> {
-        let (aligned, rest) = byte_order(text.trim())?;
+        let text = text.trim();
+        let text = NAMES.iter().find(|(name, _)| *name == text).map_or(text, |(_, code)| code);
+        let (aligned, rest) = byte_order(text)?;
         let mut runs: Vec<(char, usize)> = Vec::new();
         let (mut offset, mut alignment) = (0usize, 1);
         let mut count: Option<usize> = None;
@@ -130,7 +146,8 @@ mod tests {
     #[test]
     fn texts_that_mean_the_same_become_the_same() {
         for (texts, text, size) in [
-            (&["d", "@d", "=d", " 1d "][..], "d", 8),
+            (&["d", "@d", "=d", " 1d ", "f64"][..], "d", 8),
+            (&["I", "u32"], "I", 4),
             (&["dd", "2d", "d d", "d1d"], "2d", 16),
             (&["Id", "@Id", "I4xd", "=I4xd"], "I4xd", 16),
             (&["dI", "dI4x", "@dI0d"], "dI", 16),

@@ -54,7 +54,8 @@ const TEXT_WORDS: usize = (MAX_TEXT + 1) / 8;
 /// ```
 pub trait ValueType: Pod {
     /// The types of the members as Python's `struct` module writes them: `d` for `f64`, `3I` for `[u32; 3]`, `x` for a byte of
-    /// padding. With a `=` in front, members follow each other; without, they are aligned as C does.
+    /// padding. With a `=` in front, members follow each other; without, they are aligned as C does. For a single number also
+    /// its name: `f64`.
     fn format() -> String;
 }
 
@@ -154,6 +155,25 @@ impl Region {
             payload.write_at(size_of::<ValueRecord>(), parsed.text.as_bytes())?;
             payload.write_at(copies_at, initial)
         })
+        .map_err(|error| self.tell_format(error, name, &parsed))
+    }
+
+    /// A value that exists with another format than asked for, for people.
+    #[cold]
+    fn tell_format(&self, error: Error, name: &str, asked: &Format) -> Error {
+        if error.kind() != ErrorKind::ParameterMismatch {
+            return error;
+        }
+        match self.value_bytes(name, 0, None, &[]) {
+            Ok(found) => error.with_detail(format!(
+                "it is '{}' in {} bytes, not '{}' in {}",
+                found.format(),
+                found.size(),
+                asked.text,
+                asked.size
+            )),
+            Err(_) => error,
+        }
     }
 
     /// The bytes of a value with this format, of which `size` of 0 is as many as the format says. Errors: `InvalidArgument`.
@@ -269,30 +289,28 @@ impl ValueBytes {
 
     /// Copies the value out, and returns what [`ValueBytes::store_if`] needs to know it by.
     ///
-    /// Errors: `InvalidLength` (other than [`ValueBytes::size`]), `Closed`.
+    /// Errors: `InvalidLength` (other than [`ValueBytes::size`]), `Closed`; then `into` may hold anything.
+    #[inline]
     pub fn load(&self, into: &mut [u8]) -> Result<u64> {
         let operation = "load value";
         let me = self.object.me(operation)?;
         self.expect_len(into.len(), operation)?;
-        let mut words = Words::new(self.size);
         let version = self
             .words()
-            .load(words.as_mut(), me, self.object.memory())
+            .load(into, me, self.object.memory())
             .map_err(|stop| self.stopped(stop, operation))?;
         // What was just read may be zeros in place of a page that the file has lost.
         self.object.memory().expect_undamaged(operation)?;
-        into.copy_from_slice(&bytemuck::cast_slice(words.as_mut())[..self.size]);
         Ok(version)
     }
 
     /// Replaces the value. Errors: `InvalidLength`, `Closed`, `Timeout`: as [`Value::store`].
+    #[inline]
     pub fn store(&self, from: &[u8]) -> Result<()> {
         let operation = "store value";
         let me = self.object.me(operation)?;
-        let mut words = self.words_of(from, operation)?;
-        self.words()
-            .store(words.as_mut(), me, self.object.memory())
-            .map_err(|stop| self.stopped(stop, operation))?;
+        self.expect_len(from.len(), operation)?;
+        self.words().store(from, me, self.object.memory()).map_err(|stop| self.stopped(stop, operation))?;
         self.object.memory().expect_undamaged(operation)
     }
 
@@ -300,10 +318,10 @@ impl ValueBytes {
     pub fn store_if(&self, version: u64, from: &[u8]) -> Result<bool> {
         let operation = "store value";
         let me = self.object.me(operation)?;
-        let mut words = self.words_of(from, operation)?;
+        self.expect_len(from.len(), operation)?;
         let stored = self
             .words()
-            .store_if(version, words.as_mut(), me, self.object.memory())
+            .store_if(version, from, me, self.object.memory())
             .map_err(|stop| self.stopped(stop, operation))?;
         self.object.memory().expect_undamaged(operation).map(|()| stored)
     }
@@ -316,6 +334,15 @@ impl ValueBytes {
     /// What it is made of, in the canonical form of [`ValueType::format`]; empty when nobody said.
     pub fn format(&self) -> &str {
         &self.format
+    }
+
+    /// Where its words are, for languages that read and write it themselves: see `docs/format.md`.
+    pub fn layout(&self) -> ValueLayout<'_> {
+        ValueLayout {
+            me: self.object.memory().me_word(),
+            version: &self.object.version,
+            copies: &self.object.table()[TEXT_WORDS..],
+        }
     }
 
     /// The name in its region.
@@ -333,19 +360,15 @@ impl ValueBytes {
         self.object.close("close value", Some(&self.object.lock), |_| false)
     }
 
+    #[inline]
     fn expect_len(&self, len: usize, operation: &'static str) -> Result<()> {
-        if len == self.size {
-            return Ok(());
-        }
-        let text = format!("{len} bytes for a value of {}", self.size);
-        Err(self.object.error(ErrorKind::InvalidLength, operation).with_detail(text))
+        if len == self.size { Ok(()) } else { Err(self.wrong_len(len, operation)) }
     }
 
-    fn words_of(&self, from: &[u8], operation: &'static str) -> Result<Words> {
-        self.expect_len(from.len(), operation)?;
-        let mut words = Words::new(self.size);
-        bytemuck::cast_slice_mut(words.as_mut())[..self.size].copy_from_slice(from);
-        Ok(words)
+    #[cold]
+    fn wrong_len(&self, len: usize, operation: &'static str) -> Error {
+        let text = format!("{len} bytes for a value of {}", self.size);
+        self.object.error(ErrorKind::InvalidLength, operation).with_detail(text)
     }
 
     #[cold]
@@ -358,24 +381,13 @@ impl ValueBytes {
     }
 }
 
-/// A private copy of a value: on the stack unless it is large.
-enum Words {
-    Small([u64; 16], usize),
-    Large(Vec<u64>),
-}
-
-impl Words {
-    fn new(size: usize) -> Words {
-        match size.div_ceil(8) {
-            len @ 0..=16 => Words::Small([0; 16], len),
-            len => Words::Large(vec![0; len]),
-        }
-    }
-
-    fn as_mut(&mut self) -> &mut [u64] {
-        match self {
-            Words::Small(words, len) => &mut words[..*len],
-            Words::Large(words) => words,
-        }
-    }
+/// Where a value's words are.
+#[derive(Debug)]
+pub struct ValueLayout<'a> {
+    /// This process's owner id, or 0 when it is not attached.
+    pub me: Option<&'a crate::AtomicU32>,
+    /// How often it was written, when it has more than one word: the copy `version % 2` is the value.
+    pub version: &'a AtomicU64,
+    /// Both copies, one after the other; of a value of one word, the first is the value.
+    pub copies: &'a [AtomicU64],
 }
