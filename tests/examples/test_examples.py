@@ -159,6 +159,47 @@ def test_blocks_of_a_killed_process_come_back(writer: str, reader: str, fresh_na
     assert "usage" in refused("pool", reader, fresh_name, "many").lower()
 
 
+def test_readings_are_whole_in_every_language(chosen: list[str], fresh_name: str) -> None:
+    """Writers and readers of all languages at once; nobody sees a half, and no reading is lost."""
+    count = 2000
+    total = count * len(chosen)
+    told = {"write": f"wrote {count} readings\n", "watch": f"watched up to {total}, 0 torn\n"}
+    running = [
+        (start("value", language, fresh_name, part, str(count if part == "write" else total)), said)
+        for part, said in told.items()
+        for language in chosen
+    ]
+    try:
+        for process, said in running:
+            assert process.communicate(timeout=60) == (said, "")
+    finally:
+        for process, _ in running:
+            process.kill()
+            process.communicate()
+    assert run("value", chosen[0], fresh_name, "limit", "40") == "limit 40\n"
+    for language in chosen:
+        assert run("value", language, fresh_name, "show") == f"reading {total}, whole, limit 40\n"
+    assert run("value", chosen[0], fresh_name, "remove") == "unlinked\n"
+
+
+def test_a_killed_writer_leaves_a_whole_reading(writer: str, reader: str, fresh_name: str) -> None:
+    victim = start("value", writer, fresh_name, "write", "1000000000")
+    try:
+        assert run("value", reader, fresh_name, "watch", "1000") == "watched up to 1000, 0 torn\n"
+    finally:
+        victim.kill()
+        victim.communicate()
+    shown = run("value", reader, fresh_name, "show")
+    last = re.fullmatch(r"reading (\d+), whole, limit 30\n", shown)
+    assert last, shown
+    assert run("value", reader, fresh_name, "write", "10") == "wrote 10 readings\n"
+    shown = run("value", writer, fresh_name, "show")
+    assert shown == f"reading {int(last[1]) + 10}, whole, limit 30\n"
+    assert run("value", reader, fresh_name, "remove") == "unlinked\n"
+    assert fresh_name in refused("value", reader, fresh_name, "show")
+    assert "usage" in refused("value", reader, fresh_name, "many").lower()
+
+
 def test_counter(language: str, fresh_name: str) -> None:
     assert run("counter", language, fresh_name, "10") == "added 10 three times\n"
     assert run("counter", language, fresh_name, "0") == "added 0 three times\n"
