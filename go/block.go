@@ -115,7 +115,7 @@ func (b *Block) unpin() {
 // [ErrClosed]; the block is as it was then.
 func (b *Block) Resize(length int) error {
 	return b.resize(func(place *C.shmkit_block_t, details *C.shmkit_error_t) C.shmkit_status_t {
-		return C.shmkit_heap_resize(b.heap.native(), place, lengthOf(length), lengthOf(b.align), details)
+		return C.shmkit_heap_resize(b.heap.native(), place, lengthOf(length), alignmentOf(b.align), details)
 	})
 }
 

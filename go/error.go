@@ -68,7 +68,7 @@ const (
 	ErrTimeout ErrorKind = C.SHMKIT_TIMEOUT
 	// The lock is held by somebody else, and waiting was not asked for.
 	ErrWouldBlock ErrorKind = C.SHMKIT_WOULD_BLOCK
-	// This process does not hold the lock.
+	// This process does not hold the lock, or does not have the block.
 	ErrNotOwner ErrorKind = C.SHMKIT_NOT_OWNER
 	// The context was cancelled during the wait.
 	ErrInterrupted ErrorKind = C.SHMKIT_INTERRUPTED

@@ -89,8 +89,11 @@ func length64(length int) C.uint64_t {
 	return C.uint64_t(length)
 }
 
-// lengthOf is length64 for lengths in memory; a negative one is longer than every heap.
-func lengthOf(length int) C.size_t { return C.size_t(length64(length)) }
+// lengthOf is length64 for blocks. No block has a negative length, as none has 0.
+func lengthOf(length int) C.size_t { return C.size_t(max(length, 0)) }
+
+// alignmentOf returns an alignment as C knows it. A negative one becomes what is just as impossible.
+func alignmentOf(align int) C.size_t { return C.size_t(length64(align)) }
 
 // HeapArenaLen returns how many bytes of an arena such a heap needs: what [WithArenaLen] takes for it. 0 for options that no
 // heap can have.
@@ -196,7 +199,7 @@ func (h *Heap) AllocateAligned(length, align int) (*Block, error) {
 
 func (h *Heap) allocate(length, align int, flags C.uint32_t) (*Block, error) {
 	return h.newBlock(align, func(place *C.shmkit_block_t, details *C.shmkit_error_t) C.shmkit_status_t {
-		return C.shmkit_heap_allocate(h.native(), lengthOf(length), lengthOf(align), flags, place, details)
+		return C.shmkit_heap_allocate(h.native(), lengthOf(length), alignmentOf(align), flags, place, details)
 	})
 }
 

@@ -2,7 +2,6 @@ package shmkit_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -110,9 +109,17 @@ func TestBlocksAreAllocatedAndFreed(t *testing.T) {
 func TestWhatIsNoBlockIsRefused(t *testing.T) {
 	heap, _ := newHeap(t)
 	for _, length := range []int{0, -1, 1 << 40} {
-		if _, err := heap.Allocate(length); err == nil || !errors.Is(err, shmkit.ErrNoSpace) && !errors.Is(err, shmkit.ErrInvalidLength) {
-			t.Fatal(length, err)
+		want := shmkit.ErrInvalidLength
+		if length > 0 {
+			want = shmkit.ErrNoSpace
 		}
+		_, err := heap.Allocate(length)
+		expect(t, err, want)
+		block, err := heap.Allocate(10)
+		succeed(t, err)
+		expect(t, block.Resize(length), want)
+		expect(t, block.ResizeInPlace(length), want)
+		succeed(t, block.Free())
 	}
 	for _, align := range []int{0, 3, 8192, -16} {
 		_, err := heap.AllocateAligned(10, align)

@@ -5,8 +5,10 @@ import "C"
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -247,7 +249,7 @@ func (p *Pool) Close() error {
 }
 
 // PoolBlock is a block of a pool that this process has, until it is freed or published. It is a small value: copies are the
-// same block.
+// same block. The zero value is no block.
 type PoolBlock struct {
 	pool   *Pool
 	handle uint64
@@ -256,6 +258,9 @@ type PoolBlock struct {
 // Bytes returns the bytes of the block themselves, without a copy; [SliceAs] shows them as values of another type. They are
 // valid while this process has the block and the pool open.
 func (b PoolBlock) Bytes() []byte {
+	if b.pool == nil {
+		return nil
+	}
 	return unsafe.Slice((*byte)(unsafe.Add(b.pool.blocks, uintptr(index(b.handle))*b.pool.stride)), b.pool.blockSize)
 }
 
@@ -268,6 +273,9 @@ func (b PoolBlock) Handle() uint64 { return b.handle }
 // Errors: [ErrStaleHandle] (it was freed or passed on, and is in use again), [ErrInvalidBlock] (it was freed or published).
 func (b PoolBlock) Free() error {
 	p := b.pool
+	if p == nil {
+		return noBlock("free block")
+	}
 	raceRelease(p.gate)
 	if p.leave(b.handle) {
 		return nil
@@ -281,11 +289,24 @@ func (b PoolBlock) Free() error {
 // Publish gives the block up without freeing it: the first to adopt its handle, in whatever process, has it. Until then it
 // belongs to nobody, whoever dies. Errors: as [PoolBlock.Free].
 func (b PoolBlock) Publish() (handle uint64, err error) {
+	if b.pool == nil {
+		return 0, noBlock("publish block")
+	}
 	raceRelease(b.pool.gate)
 	details := newDetails()
 	status := C.shmkit_pool_publish(b.pool.native(), C.uint64_t(b.handle), &details)
 	runtime.KeepAlive(b.pool)
 	return b.handle, failure(status, &details)
+}
+
+func noBlock(operation string) error {
+	return &Error{
+		Kind:  ErrInvalidBlock,
+		Op:    operation,
+		Errno: syscall.EINVAL,
+		Message: fmt.Sprintf("cannot %s: %s: the zero value (EINVAL); %s", operation,
+			C.GoString(C.shmkit_status_description(C.SHMKIT_INVALID_BLOCK)), ErrInvalidBlock.Advice()),
+	}
 }
 
 // native returns the C handle. Whoever uses it keeps p alive until the call has returned.

@@ -140,6 +140,16 @@ func TestABlockHasOneTenureForEachHandle(t *testing.T) {
 	expect(t, err, shmkit.ErrInvalidBlock)
 }
 
+func TestNoBlockIsNothing(t *testing.T) {
+	var none shmkit.PoolBlock
+	expect(t, none.Free(), shmkit.ErrInvalidBlock)
+	_, err := none.Publish()
+	expect(t, err, shmkit.ErrInvalidBlock)
+	if none.Bytes() != nil || none.Handle() != 0 {
+		t.Error(none)
+	}
+}
+
 func TestWhoFindsNoBlockWaits(t *testing.T) {
 	_, pool := newPool(t, 64, 1)
 	block, err := pool.Allocate(t.Context())

@@ -59,7 +59,7 @@ pub enum ErrorKind {
     Timeout = 21,
     /// What was asked for is not free, and waiting was not asked for.
     WouldBlock = 22,
-    /// This process does not hold the lock.
+    /// This process does not hold the lock, or does not have the block.
     NotOwner = 23,
     /// A signal ended the wait.
     Interrupted = 24,
@@ -249,7 +249,7 @@ impl ErrorKind {
             Timeout => ("Timeout", "the time limit passed", "wait longer, or find out who holds it"),
             WouldBlock => ("WouldBlock", "is not free", "wait for it, or try again later"),
             NotOwner => {
-                ("NotOwner", "this process does not hold the lock", "unlock only what this process locked")
+                ("NotOwner", "this process does not have it", "release or change only what this process took")
             }
             Interrupted => ("Interrupted", "a signal ended the wait", "wait again"),
             TooManyAttachments => (

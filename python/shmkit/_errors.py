@@ -159,7 +159,7 @@ class WouldBlockError(Error, BlockingIOError):
 
 
 class NotOwnerError(Error, RuntimeError):
-    """This process does not hold the lock."""
+    """This process does not hold the lock, or does not have the block."""
 
     kind = "NotOwner"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+import operator
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 def ndarray(view: memoryview, dtype: npt.DTypeLike, shape: int | Sequence[int] | None) -> npt.NDArray[Any]:
     """An array on a view's bytes. It keeps the view, as ``numpy.ndarray(buffer=...)`` would not."""
     dtype = np.dtype(dtype)
+    if dtype.itemsize == 0:
+        raise ValueError(f"items of {dtype!r} have no bytes")
     if shape is None:
         shape = (view.nbytes // dtype.itemsize,)
-    elif isinstance(shape, int):
-        shape = (shape,)
+    elif isinstance(shape, SupportsIndex):
+        shape = (operator.index(shape),)
     return np.frombuffer(view, dtype, math.prod(shape)).reshape(shape)

@@ -159,8 +159,9 @@ def _of_dtype(dtype: np.dtype[Any]) -> str:
         raise TypeError(f"{dtype} is not in this machine's byte order")
     if dtype.kind in "SV":
         return f"{dtype.itemsize}s"
-    if dtype.kind == "c":
-        return {8: "2f", 16: "2d"}[dtype.itemsize]
-    codes = {"b": "?", "u": "xBH_I___Q", "i": "xbh_i___q", "f": "xxe_f___d"}
-    code = codes[dtype.kind]
-    return code if dtype.kind == "b" else code[dtype.itemsize]
+    codes = {"b1": "?", "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i1": "b", "i2": "h", "i4": "i", "i8": "q"}
+    codes |= {"f2": "e", "f4": "f", "f8": "d", "c8": "2f", "c16": "2d"}
+    try:
+        return codes[f"{dtype.kind}{dtype.itemsize}"]
+    except KeyError:
+        raise TypeError(f"{dtype} has no form that processes could share; view it as integers or bytes") from None

@@ -35,7 +35,7 @@ const STRATEGIES: [(&str, HeapStrategy); 3] = [
 pub fn options(
     len: &Bound<'_, PyAny>,
     strategy: &str,
-    min_block: Option<u32>,
+    min_block: Option<&Bound<'_, PyAny>>,
     reclaim: bool,
     place: Place<'_>,
 ) -> Result<HeapOptions> {
@@ -43,7 +43,8 @@ pub fn options(
     let mut options =
         HeapOptions::new(len as u64).strategy(choose("strategy", strategy, &STRATEGIES, place)?);
     if let Some(len) = min_block {
-        options = options.min_block(len);
+        let len = natural(len, ErrorKind::InvalidArgument, place)?;
+        options = options.min_block(u32::try_from(len).unwrap_or(u32::MAX));
     }
     Ok(if reclaim { options.reclaim() } else { options })
 }
@@ -86,7 +87,7 @@ impl Heap {
         name: &Bound<'_, PyAny>,
         len: &Bound<'_, PyAny>,
         strategy: &str,
-        min_block: Option<u32>,
+        min_block: Option<&Bound<'_, PyAny>>,
         reclaim: bool,
     ) -> Result<Heap> {
         let location = arguments::location(name)?;
@@ -113,7 +114,7 @@ impl Heap {
         name: &Bound<'_, PyAny>,
         len: &Bound<'_, PyAny>,
         strategy: &str,
-        min_block: Option<u32>,
+        min_block: Option<&Bound<'_, PyAny>>,
         reclaim: bool,
     ) -> Result<Heap> {
         let location = arguments::location(name)?;
@@ -127,7 +128,11 @@ impl Heap {
     /// Raises InvalidLengthError, InvalidArgumentError.
     #[staticmethod]
     #[pyo3(signature = (len, *, strategy="best_fit", min_block=None))]
-    fn arena_len(len: &Bound<'_, PyAny>, strategy: &str, min_block: Option<u32>) -> Result<u64> {
+    fn arena_len(
+        len: &Bound<'_, PyAny>,
+        strategy: &str,
+        min_block: Option<&Bound<'_, PyAny>>,
+    ) -> Result<u64> {
         let place = Place { operation: "plan heap", object: "" };
         let planned = options(len, strategy, min_block, false, place)?.arena_len();
         planned.ok_or_else(|| place.error(ErrorKind::InvalidLength, "no heap can have these options"))
@@ -138,9 +143,18 @@ impl Heap {
     ///
     /// Raises NoSpaceError, InvalidLengthError (0), InvalidArgumentError, CorruptedError, ClosedError, TimeoutError (a
     /// stopped process has had the heap's lock for ten seconds).
-    #[pyo3(signature = (len, *, align=16, zeroed=false))]
-    fn allocate(&self, len: &Bound<'_, PyAny>, align: usize, zeroed: bool) -> Result<Block> {
+    #[pyo3(signature = (len, *, align=None, zeroed=false), text_signature = "($self, len, *, align=16, zeroed=False)")]
+    fn allocate(
+        &self,
+        len: &Bound<'_, PyAny>,
+        align: Option<&Bound<'_, PyAny>>,
+        zeroed: bool,
+    ) -> Result<Block> {
         let len = self.number(len, ErrorKind::InvalidLength, "allocate block")?;
+        let align = match align {
+            Some(align) => self.number(align, ErrorKind::InvalidArgument, "allocate block")?,
+            None => 16,
+        };
         let core = &self.object.core;
         let offset = if zeroed { core.reserve_zeroed(len, align)? } else { core.reserve(len, align)? };
         Ok(Block::new(Holding::new(&self.object, offset, len, align)))

@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use shmkit::{BlockState, ErrorKind};
 
-use crate::arguments::{Place, limit};
-use crate::error::Result;
+use crate::arguments::{Place, limit, natural};
+use crate::error::{Result, on_exit};
 use crate::object::{Named, Origin, address};
 use crate::pool_block::PoolBlock;
 use crate::waiting;
@@ -18,7 +18,8 @@ const ALLOCATE: &str = "allocate block";
 /// Blocks of one size, allocated and freed without a lock, from `Region.pool`.
 ///
 /// A block belongs to the process that allocated it and comes back when that process dies. It is handed to another process
-/// without a copy: `PoolBlock.publish` returns a handle, a number, and `adopt` takes the block there.
+/// without a copy: `PoolBlock.publish` returns a handle, a number, and `adopt` takes the block there. `with` closes the handle at
+/// its end.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct Pool {
     object: Arc<Named<shmkit::Pool>>,
@@ -63,7 +64,10 @@ impl Pool {
     /// Takes the block that was published under this handle; it has a new handle then. Of several who try, one gets it.
     ///
     /// Raises StaleHandleError (somebody adopted it before), InvalidBlockError (it is not published), ClosedError.
-    fn adopt(&self, handle: u64) -> Result<PoolBlock> {
+    fn adopt(&self, handle: &Bound<'_, PyAny>) -> Result<PoolBlock> {
+        let label = self.object.label();
+        let place = Place { operation: "adopt block", object: &label };
+        let handle = natural(handle, ErrorKind::InvalidBlock, place)? as u64;
         Ok(PoolBlock::new(&self.object, self.object.core.take_published(handle)?)?)
     }
 
@@ -158,6 +162,20 @@ impl Pool {
     #[getter]
     fn closed(&self) -> bool {
         self.object.core.is_closed()
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// Closes the handle. What the body raised goes on, also when the handle cannot be closed.
+    fn __exit__(
+        &self,
+        exc_type: &Bound<'_, PyAny>,
+        _exc_value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> Result<()> {
+        on_exit(exc_type, self.close())
     }
 
     fn __len__(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use shmkit::{ErrorKind, EventReset, ObjectMode, PoolOptions, layout};
+use shmkit::{ErrorKind, EventReset, ObjectMode, PoolOptions};
 
 use crate::arguments::{self, Place};
 use crate::atomic::Atomic;
@@ -100,27 +100,32 @@ impl Region {
     /// The heap of this name, created with room for `len` bytes of blocks when it is missing; without `len`, the one that
     /// exists, with whatever it was created. The arena must have room for it: `Heap.arena_len` says how much.
     ///
-    /// `strategy` says which free block an allocation takes: "best_fit", "first_fit", or "buddy" with smallest blocks of
+    /// `strategy` says which free block an allocation takes: "best_fit" (as None), "first_fit", or "buddy" with smallest blocks of
     /// `min_block` bytes (64). With `reclaim`, blocks of the dead are taken back as soon as a death is noticed or there is
     /// no room otherwise. Raises NotFoundError (without `len`), ParameterMismatchError, InvalidLengthError,
     /// InvalidArgumentError, NoSpaceError, and as `mutex` does.
-    #[pyo3(signature = (name, len=None, *, strategy="best_fit", min_block=None, reclaim=false))]
+    #[pyo3(signature = (name, len=None, *, strategy=None, min_block=None, reclaim=None))]
     fn heap(
         &self,
         py: Python<'_>,
         name: &Bound<'_, PyString>,
         len: Option<&Bound<'_, PyAny>>,
-        strategy: &str,
-        min_block: Option<u32>,
-        reclaim: bool,
+        strategy: Option<&str>,
+        min_block: Option<&Bound<'_, PyAny>>,
+        reclaim: Option<bool>,
     ) -> Result<Heap> {
         let name = name_of(name);
-        let Some(len) = len else {
-            return Ok(Heap::new(py.detach(|| self.core.find_heap(&name))?, &self.origin));
-        };
         let label = format!("{}:{name}", self.origin.region);
         let place = Place { operation: "open heap", object: &label };
-        let options = heap::options(len, strategy, min_block, reclaim, place)?;
+        let Some(len) = len else {
+            if strategy.is_some() || min_block.is_some() || reclaim.is_some() {
+                let text = "strategy, min_block and reclaim belong to a len";
+                return Err(place.error(ErrorKind::InvalidArgument, text));
+            }
+            return Ok(Heap::new(py.detach(|| self.core.find_heap(&name))?, &self.origin));
+        };
+        let options =
+            heap::options(len, strategy.unwrap_or("best_fit"), min_block, reclaim.unwrap_or(false), place)?;
         Ok(Heap::new(py.detach(|| self.core.heap(&name, options))?, &self.origin))
     }
 
@@ -142,33 +147,38 @@ impl Region {
         Atomic::open(&self.core, &self.origin, &name_of(name), r#type, initial.unwrap_or(&zero))
     }
 
-    /// The pool of this name, created with `count` blocks of `block_size` bytes when it is missing; all are free then, and zero.
+    /// The pool of this name, created with `count` blocks of `block_size` bytes, at multiples of `alignment` (None: 64), when it is
+    /// missing; all are free then, and zero.
     /// Without both, the pool must exist, and is opened with whatever it was created.
     ///
     /// Raises ParameterMismatchError, InvalidArgumentError (the alignment: a power of two from 8 to 4096), InvalidLengthError,
     /// NotFoundError, CorruptedError, and as `mutex` does.
-    #[pyo3(signature = (name, block_size=None, count=None, *, alignment=layout::POOL_ALIGNMENT))]
+    #[pyo3(signature = (name, block_size=None, count=None, *, alignment=None))]
     fn pool(
         &self,
         py: Python<'_>,
         name: &Bound<'_, PyString>,
         block_size: Option<&Bound<'_, PyAny>>,
         count: Option<&Bound<'_, PyAny>>,
-        alignment: usize,
+        alignment: Option<&Bound<'_, PyAny>>,
     ) -> Result<Pool> {
         let name = name_of(name);
         let label = format!("{}:{name}", self.origin.region);
         let place = Place { operation: "open pool", object: &label };
         let pool = match (block_size, count) {
-            (None, None) => py.detach(|| self.core.find_pool(&name))?,
+            (None, None) if alignment.is_none() => py.detach(|| self.core.find_pool(&name))?,
             (Some(block_size), Some(count)) => {
                 let block_size = arguments::natural(block_size, ErrorKind::InvalidLength, place)?;
-                let options =
-                    PoolOptions::new(block_size, arguments::count(count, place)?).alignment(alignment);
+                let count = arguments::natural(count, ErrorKind::InvalidLength, place)?;
+                let mut options = PoolOptions::new(block_size, u32::try_from(count).unwrap_or(u32::MAX));
+                if let Some(alignment) = alignment {
+                    let alignment = arguments::natural(alignment, ErrorKind::InvalidArgument, place)?;
+                    options = options.alignment(alignment);
+                }
                 py.detach(|| self.core.pool(&name, options))?
             }
             _ => {
-                let text = "a size and a number of blocks belong together";
+                let text = "a size and a number of blocks belong together, and an alignment to both";
                 return Err(place.error(ErrorKind::InvalidArgument, text));
             }
         };

@@ -6,11 +6,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use crate::error::Result;
+use crate::error::{Result, on_exit};
 use crate::object::{Named, Origin, address};
 
 /// A number or a small struct that processes read and write whole, from `Region.value`: no reader sees a half of one write and
-/// a half of another, and a writer that is killed leaves the value as it was.
+/// a half of another, and a writer that is killed leaves the value as it was. `with` closes the handle at its end.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct Value {
     object: Named<shmkit::ValueBytes>,
@@ -128,6 +128,20 @@ impl Value {
     #[getter]
     fn closed(&self) -> bool {
         self.object.core.is_closed()
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// Closes the handle. What the body raised goes on.
+    fn __exit__(
+        &self,
+        exc_type: &Bound<'_, PyAny>,
+        _exc_value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> Result<()> {
+        on_exit(exc_type, self.close())
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> Result<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {

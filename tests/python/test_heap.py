@@ -101,7 +101,7 @@ def test_what_is_refused(heap: Heap) -> None:
     for length in (0, -1, 2**70):
         with pytest.raises(ValueError):
             heap.allocate(length)
-    for align in (0, 3, 8192):
+    for align in (0, 3, 8192, -16, 2**70):
         with pytest.raises(shmkit.InvalidArgumentError):
             heap.allocate(10, align=align)
     block = heap.allocate(1000)
@@ -207,8 +207,12 @@ def test_a_heap_among_other_objects(fresh_name: str) -> None:
             region.heap("other", 1 << 20)
         with pytest.raises(shmkit.InvalidArgumentError):
             region.heap("other", 1000, strategy="worst_fit")  # type: ignore[arg-type]
-        with pytest.raises(shmkit.InvalidArgumentError):
-            region.heap("other", 1000, min_block=128)
+        for wrong in (128, -1, 2**40):
+            with pytest.raises(shmkit.InvalidArgumentError):
+                region.heap("other", 1000, min_block=wrong)
+        for only in ({"strategy": "buddy"}, {"min_block": 64}, {"reclaim": True}):
+            with pytest.raises(shmkit.InvalidArgumentError):
+                region.heap("it", **only)  # type: ignore[arg-type]
         again: Heap = pickle.loads(pickle.dumps(heap))
         again.allocate(10).free()
         again.close()

@@ -75,7 +75,10 @@ def test_what_makes_no_sense_is_refused(region: Region) -> None:
         region.pool("p", 64)
     with pytest.raises(shmkit.InvalidArgumentError):
         region.pool("p", 64, 2, alignment=96)
-    for size, count in [(0, 1), (1, 0), (-1, 1), (2**60, 2**31)]:
+    for wrong in (0, -1, 3, 8192, 2**70):
+        with pytest.raises(shmkit.InvalidArgumentError):
+            region.pool("p", 64, 2, alignment=wrong)
+    for size, count in [(0, 1), (1, 0), (-1, 1), (1, -1), (2**70, 1), (1, 2**40), (2**60, 2**31)]:
         with pytest.raises(shmkit.InvalidLengthError):
             region.pool("p", size, count)
     with pytest.raises(shmkit.NoSpaceError):
@@ -85,8 +88,22 @@ def test_what_makes_no_sense_is_refused(region: Region) -> None:
         region.pool("p", 64, 3)
     with pytest.raises(shmkit.WrongKindError):
         region.mutex("p")
-    with pytest.raises(shmkit.InvalidBlockError):
-        pool.adopt(0)
+    with pytest.raises(shmkit.InvalidArgumentError):
+        region.pool("p", alignment=128)
+    for nonsense in (0, -1, 2**70, 2**64 - 1, pool.allocate().handle):
+        with pytest.raises(shmkit.InvalidBlockError):
+            pool.adopt(nonsense)
+    with pytest.raises(TypeError):
+        pool.adopt(1.5)  # type: ignore[arg-type]
+
+
+def test_arrays_of_what_makes_no_sense_are_refused(region: Region) -> None:
+    with region.pool("p", 100, 1) as pool, pool.allocate() as block:
+        for dtype, shape in [("S0", None), ("u1", 101), ("u1", (2**62, 2**62)), ("f8", (13,)), (object, 1)]:
+            with pytest.raises((ValueError, OverflowError)):
+                block.ndarray(dtype, shape)
+        assert block.ndarray("u1", np.int64(10)).shape == (10,)  # type: ignore[arg-type]
+    assert pool.closed
 
 
 ADOPTER = """

@@ -11,6 +11,7 @@
 //! - The block that a process freed last is where it looks first, and processes begin at different places: as long as
 //!   there is room, they write to different cache lines.
 
+use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed as Unordered};
 use std::time::Duration;
@@ -77,6 +78,13 @@ impl PoolOptions {
         stride.zip(table.filter(|table| isize::try_from(*table).is_ok())).ok_or_else(|| {
             (ErrorKind::InvalidLength, format!("{count} blocks of {block_size} bytes do not fit anywhere"))
         })
+    }
+}
+
+impl fmt::Display for PoolOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PoolOptions { block_size, count, alignment } = self;
+        write!(f, "{count} blocks of {block_size} bytes at multiples of {alignment}")
     }
 }
 
@@ -180,7 +188,11 @@ impl Pool {
                     Ok(())
                 })
             },
-        )?;
+        )
+        .map_err(|error| {
+            let tell = |parameters| PoolOptions::of_parameters(parameters).to_string();
+            region.tell_parameters(error, name, OPEN, options.parameters(), tell)
+        })?;
         let record = object.memory().offset_of::<PoolRecord>(&object);
         let blocks_at =
             (record + size_of::<PoolRecord>() + shape.words * 8).next_multiple_of(options.alignment);
@@ -272,7 +284,12 @@ impl Pool {
     pub fn take_published(&self, handle: u64) -> Result<u64> {
         let operation = "adopt block";
         let me = self.object.me(operation)?;
-        self.words().adopt(handle, me).map_err(|why| self.refuse(why, handle, operation))
+        self.words().adopt(handle, me).map_err(|why| match why {
+            Refused::Stale => self.refuse(why, handle, operation),
+            Refused::Invalid => self
+                .refuse(why, handle, operation)
+                .with_detail(format!("handle {handle:#x}: nothing is published under it")),
+        })
     }
 
     /// Frees a block of this process by its handle. What was written to it before is seen by who allocates it next.

@@ -202,9 +202,10 @@ impl<'a> Directory<'a> {
         let arena = self.memory.geometry.arena();
         let start = arena.start + self.used()?;
         if size > arena.end - start {
-            return Err(self
-                .error(ErrorKind::NoSpace, operation, name)
-                .with_detail(format!("{size} bytes of {} left in the arena", arena.end - start)));
+            return Err(self.error(ErrorKind::NoSpace, operation, name).with_detail(format!(
+                "{size} bytes of {} left in the arena, which has the length that its region was created with",
+                arena.end - start
+            )));
         }
         Ok((start, true))
     }

@@ -72,22 +72,11 @@ impl<T: Shared, U: Shared> Object<T, U> {
         shape: &Shape,
         init: impl FnOnce(&SharedBytes<'_>) -> Result<()>,
     ) -> Result<Object<T, U>> {
-        Self::open_zeroing(region, operation, name, shape, shape.table_len, init)
+        Self::open_as(region, operation, name, (shape, shape.table_len), region.object_mode(), init)
     }
 
-    /// As [`Object::open`], where only so many entries of a new table must be zero: the rest may hold anything.
-    pub fn open_zeroing(
-        region: &Region,
-        operation: &'static str,
-        name: &str,
-        shape: &Shape,
-        zeroed: usize,
-        init: impl FnOnce(&SharedBytes<'_>) -> Result<()>,
-    ) -> Result<Object<T, U>> {
-        Self::open_as(region, operation, name, (shape, zeroed), region.object_mode(), init)
-    }
-
-    /// As [`Object::open_zeroing`], in a mode of its own.
+    /// As [`Object::open`], in a mode of its own; only so many entries of a new table are zeroed first: the rest may hold
+    /// anything.
     pub fn open_as(
         region: &Region,
         operation: &'static str,
@@ -207,6 +196,25 @@ impl<T: Shared, U: Shared> Drop for Object<T, U> {
 }
 
 impl Region {
+    /// An object that exists with other parameters than asked for, for people: `tell` says what they mean.
+    #[cold]
+    pub(crate) fn tell_parameters(
+        &self,
+        error: Error,
+        name: &str,
+        operation: &'static str,
+        asked: [u64; 2],
+        tell: impl Fn([u64; 2]) -> String,
+    ) -> Error {
+        if error.kind() != ErrorKind::ParameterMismatch {
+            return error;
+        }
+        match self.find_parameters(name, operation) {
+            Ok(Some((_, found))) => error.with_detail(format!("{}, not {}", tell(found), tell(asked))),
+            _ => error,
+        }
+    }
+
     /// Kind and parameters of a named object, if there is one.
     pub(crate) fn find_parameters(
         &self,

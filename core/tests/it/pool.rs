@@ -6,7 +6,10 @@ use std::time::Duration;
 use crate::common::{Forked, Name, PATIENCE, pause};
 use crate::kills::Random;
 use shmkit::layout::{ObjectKind, POOL_OWNED};
-use shmkit::{BlockState, ErrorKind, ObjectMode, Pool, PoolOptions, Region, RegionOptions, Wait};
+use shmkit::{
+    BlockState, ErrorKind, HeapOptions, HeapStrategy, ObjectMode, Pool, PoolOptions, Region, RegionOptions,
+    Wait,
+};
 
 fn region(name: &Name) -> Region {
     RegionOptions::new().arena_len(1 << 20).create(&**name, 64).unwrap()
@@ -76,6 +79,41 @@ fn a_pool_is_created_with_numbers_that_make_sense_and_found_with_the_same() {
     assert_eq!(same.status().owned, 1, "both handles lead to one pool");
     same.close().unwrap();
     drop(block);
+}
+
+#[test]
+fn what_exists_differently_is_told_in_words() {
+    let name = Name::new("pool-told");
+    let region = region(&name);
+    region.pool("p", PoolOptions::new(100, 4)).unwrap();
+    let error = region.pool("p", PoolOptions::new(64, 5).alignment(8)).err().unwrap().to_string();
+    let told = "4 blocks of 100 bytes at multiples of 64, not 5 blocks of 64 bytes at multiples of 8";
+    assert!(error.contains(told), "{error}");
+    region.heap("h", HeapOptions::new(4096)).unwrap();
+    let buddy = HeapOptions::new(8192).strategy(HeapStrategy::Buddy).reclaim();
+    let error = region.heap("h", buddy).err().unwrap().to_string();
+    assert!(
+        error.contains("4096 bytes by BestFit, not 8192 bytes by Buddy of 64 and more, reclaiming"),
+        "{error}"
+    );
+    region.value("v", 1.5f64).unwrap();
+    let error = region.value("v", [1u32; 2]).err().unwrap().to_string();
+    assert!(error.contains("it is 'd' in 8 bytes, not '2I' in 8"), "{error}");
+    let error = region.pool("large", PoolOptions::new(1 << 20, 16)).err().unwrap().to_string();
+    assert!(error.contains("the length that its region was created with"), "{error}");
+}
+
+#[test]
+fn what_is_only_to_be_found_is_found_in_every_mode() {
+    let name = Name::new("pool-modes");
+    let region = region(&name);
+    region.pool("p", PoolOptions::new(64, 4)).unwrap();
+    region.heap("h", HeapOptions::new(4096)).unwrap();
+    for mode in [ObjectMode::Find, ObjectMode::Create, ObjectMode::FindOrCreate] {
+        let region = region.with_mode(mode).unwrap();
+        region.find_pool("p").unwrap();
+        region.find_heap("h").unwrap();
+    }
 }
 
 #[test]

@@ -44,8 +44,8 @@ use space::{Bits, Space};
 use crate::atomic::AtomicU64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{HeapRecord, ObjectKind};
-use crate::region::Region;
 use crate::region::object::{Object, Shape};
+use crate::region::{ObjectMode, Region};
 use crate::segment::Location;
 use crate::view::SharedBytes;
 
@@ -96,15 +96,20 @@ impl Region {
     /// Errors: `WrongKind`, `ParameterMismatch`, `InvalidLength` (none, or more than the strategy can count),
     /// `InvalidArgument` (the smallest block), `InvalidName`, `NoSpace` (the arena is full), `ReadOnly`, `Closed`.
     pub fn heap(&self, name: &str, options: HeapOptions) -> Result<Heap> {
+        self.open_heap(name, options, self.object_mode())
+    }
+
+    fn open_heap(&self, name: &str, options: HeapOptions, mode: ObjectMode) -> Result<Heap> {
         let operation = "open heap";
         let memory = self.memory(operation)?;
         let plan = options.check(operation, || memory.object_name(name))?;
         let shape =
             Shape { kind: ObjectKind::Heap, parameters: options.parameters(), table_len: plan.table_len() };
         let object: Object<HeapRecord, AtomicU64> =
-            Object::open_zeroing(self, operation, name, &shape, plan.tables_len(), |payload| {
+            Object::open_as(self, operation, name, (&shape, plan.tables_len()), mode, |payload| {
                 format(&plan, payload)
-            })?;
+            })
+            .map_err(|error| self.tell_parameters(error, name, operation, shape.parameters, tell))?;
         let table_offset = object.table_offset();
         let space_start = plan.space_start(table_offset);
         let base = (table_offset + space_start * 8) as u64;
@@ -124,8 +129,14 @@ impl Region {
             return Err(error(ErrorKind::WrongKind));
         }
         let options = HeapOptions::from_parameters(parameters).ok_or_else(|| error(ErrorKind::Corrupted))?;
-        self.heap(name, options)
+        self.open_heap(name, options, ObjectMode::Find)
     }
+}
+
+/// What a heap was created with, for people.
+fn tell(parameters: [u64; 2]) -> String {
+    HeapOptions::from_parameters(parameters)
+        .map_or_else(|| format!("{parameters:?}"), |options| options.to_string())
 }
 
 /// Fills a new heap's payload.

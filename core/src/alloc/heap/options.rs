@@ -1,5 +1,7 @@
 //! How a heap is created, and in which parameters of its object that is kept.
 
+use std::fmt;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::HeapRecord;
 use crate::region::RegionOptions;
@@ -124,6 +126,16 @@ impl HeapOptions {
         let options =
             HeapOptions { len, strategy, min_block: (rest >> 32) as u32, reclaim: rest & RECLAIM != 0 };
         (options.parameters() == [len, rest] && options.plan().is_some()).then_some(options)
+    }
+}
+
+impl fmt::Display for HeapOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes by {:?}", self.len, self.strategy)?;
+        if self.strategy == HeapStrategy::Buddy {
+            write!(f, " of {} and more", self.min_block)?;
+        }
+        f.write_str(if self.reclaim { ", reclaiming" } else { "" })
     }
 }
 
