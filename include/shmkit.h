@@ -46,6 +46,7 @@
 #define SHMKIT_POOL_STATUS_INIT { sizeof(shmkit_pool_status_t), 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_POOL_BLOCK_STATUS_INIT { sizeof(shmkit_pool_block_status_t), 0, 0, 0, 0, 0 }
 #define SHMKIT_POOL_WORDS_INIT { sizeof(shmkit_pool_words_t), 0, 0, 0, {0}, {0}, 0, 0, 0, 0, 0 }
+#define SHMKIT_VALUE_WORDS_INIT { sizeof(shmkit_value_words_t), 0, 0, 0, 0 }
 #define SHMKIT_OBJECT_INFO_INIT { sizeof(shmkit_object_info_t), 0, 0, {0, 0}, 0, "" }
 #define SHMKIT_SEGMENT_OPTIONS_INIT { sizeof(shmkit_segment_options_t), 0, 0, 0, 0 }
 #define SHMKIT_SYSV_SEMAPHORE_OPTIONS_INIT { sizeof(shmkit_sysv_semaphore_options_t), 0, 0, 0, 0 }
@@ -399,7 +400,7 @@ enum shmkit_status_t
     SHMKIT_TIMEOUT = 21,
     // What was asked for is not free, and waiting was not asked for.
     SHMKIT_WOULD_BLOCK = 22,
-    // This process does not hold the lock.
+    // This process does not hold the lock, or does not have the block.
     SHMKIT_NOT_OWNER = 23,
     // A signal ended the wait.
     SHMKIT_INTERRUPTED = 24,
@@ -1376,6 +1377,20 @@ typedef struct {
     // Processor time in the kernel.
     uint64_t kernel_ns;
 } shmkit_usage_t;
+
+// The words of a value and of this process, for languages that use them without a call.
+typedef struct {
+    // sizeof(shmkit_value_words_t).
+    size_t size;
+    // This process's owner id, or 0 when it is not attached.
+    const uint32_t *me;
+    // How often a value of more than one word was written.
+    uint64_t *version;
+    // Two copies, one after the other.
+    uint64_t *copies;
+    // Words of a copy.
+    uint64_t copy_len;
+} shmkit_value_words_t;
 
 // How to open a window cache. Begin with SHMKIT_WINDOW_OPTIONS_INIT: 64 windows of 4 MiB, for reading. NULL means the same.
 typedef struct {
@@ -3350,7 +3365,7 @@ shmkit_status_t shmkit_usage(bool whole_process,
 // Opens the value of this name, creating it when it is missing, with the `value_size` bytes at `initial`, or zeros if that is
 // NULL.
 //
-// `format` says what it is made of, as Python's struct module writes it: "d" for a double, "3I" for three uint32_t, "x" for a
+// `format` says what it is made of, as Python's struct module writes it: "d" (or "f64") for a double, "3I" for three uint32_t, "x" for a
 // byte of padding; members are aligned as C does, or follow each other after a "=". Who opens it in any language must say the
 // same. NULL takes it as it is; with a `value_size` of 0 too, it must exist.
 //
@@ -3366,8 +3381,17 @@ shmkit_status_t shmkit_value_open(const shmkit_region_t *region,
                                   shmkit_value_t **out,
                                   shmkit_error_t *error);
 
+// The words of a value. Set `out->size` to sizeof(shmkit_value_words_t) before. They live as long as the handle.
+//
+// A value of one word is the first of them: load and store it whole, with zeros behind the value's bytes. Of a longer one,
+// read the version, then the words of the copy `version % 2`, then the version again: if it is the same, that was the value.
+// All sequentially consistent. To write a longer one takes a call. Fails with INVALID_ARGUMENT, CLOSED.
+shmkit_status_t shmkit_value_words(const shmkit_value_t *value,
+                                   shmkit_value_words_t *out,
+                                   shmkit_error_t *error);
+
 // Copies the value out: all of it, as it was at one moment. `len` is its size. `*version`, unless NULL, is what
-// shmkit_value_store_if knows it by. Waits for nobody. Fails with INVALID_LENGTH, CLOSED.
+// shmkit_value_store_if knows it by. Waits for nobody. Fails with INVALID_LENGTH, CLOSED; then `into` may hold anything.
 shmkit_status_t shmkit_value_load(const shmkit_value_t *value,
                                   void *into,
                                   size_t len,
