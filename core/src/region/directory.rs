@@ -1,6 +1,6 @@
 //! Named objects: the arena's chain of blocks is their directory.
 //!
-//! The chain begins after the [`ArenaHeader`] and ends at `used`; each block says how long it is. It changes only under
+//! The chain begins after the [`ArenaHeader`](crate::layout::ArenaHeader) and ends at `used`; each block says how long it is. It changes only under
 //! the directory's lock, and is a valid chain after every single store:
 //!
 //! | step | store that commits it | before it |
