@@ -1,8 +1,9 @@
 //! The native half of the Python package `shmkit`. It translates: arguments, buffers, errors, waiting with Ctrl-C. What
 //! the objects do is the core's business.
 //!
-//! One file per class. `bytes` is what regions and mappings share as buffers and sequences of bytes, `object` what the
-//! named objects share, `lock` what can be locked, and `waiting` how every call waits.
+//! One file per class. `bytes` and `byte_methods` are what regions, mappings and blocks share as buffers and sequences of
+//! bytes, `pages` what regions and mappings share as pages, `object` what the named objects share, `lock` what can be locked,
+//! and `waiting` how every call waits.
 //!
 //! Classes are frozen and hold atomics only, so the module runs without the interpreter's lock too. Where the
 //! interpreter has one, it is released around calls that may block or run long, and nowhere else.
@@ -12,6 +13,7 @@ mod arguments;
 mod atomic;
 mod barrier;
 mod block;
+mod byte_methods;
 mod bytes;
 mod code;
 mod condvar;

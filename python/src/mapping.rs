@@ -1,4 +1,4 @@
-//! `shmkit.Mapping`. The methods for its pages are in `pages`.
+//! `shmkit.Mapping`. The methods for its bytes are in `byte_methods`, those for its pages in `pages`.
 
 use std::ffi::c_int;
 use std::os::fd::BorrowedFd;
@@ -9,7 +9,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView};
+use pyo3::types::PyMemoryView;
 use shmkit::{ErrorKind, Flush, MapOptions};
 
 use crate::arguments::{self, Place};
@@ -212,55 +212,9 @@ impl Mapping {
         self.core.is_guarded()
     }
 
-    /// A copy of `len` bytes at `offset`. Raises OutOfRangeError, PermissionDeniedError, ClosedError.
-    fn read_at<'py>(
-        &self,
-        offset: &Bound<'py, PyAny>,
-        len: &Bound<'py, PyAny>,
-    ) -> Result<Bound<'py, PyBytes>> {
-        bytes::read_at(&*self.core, offset, len)
-    }
-
-    /// Copies any contiguous bytes to `offset`. Raises OutOfRangeError, ReadOnlyError, ClosedError.
-    fn write_at(&self, offset: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> Result<()> {
-        bytes::write_at(&*self.core, offset, data)
-    }
-
-    /// A memoryview of a range, without a copy. `writable` of None: as the pages allow. Until it is released, this
-    /// mapping cannot be closed. Raises OutOfRangeError, ReadOnlyError, ClosedError.
-    #[pyo3(
-        signature = (offset=None, len=None, *, writable=None),
-        text_signature = "($self, offset=0, len=None, *, writable=None)"
-    )]
-    fn view<'py>(
-        &self,
-        py: Python<'py>,
-        offset: Option<&Bound<'py, PyAny>>,
-        len: Option<&Bound<'py, PyAny>>,
-        writable: Option<bool>,
-    ) -> Result<Bound<'py, PyMemoryView>> {
-        view::memoryview(py, self.source(), offset, len, writable)
-    }
-
     /// A memoryview of all bytes that cannot write.
     fn readonly<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyMemoryView>> {
         view::memoryview(py, self.source(), None, None, Some(false))
-    }
-
-    /// A numpy array on the bytes from `offset`, without a copy; without `shape`, of one dimension and as long as fits.
-    /// Until it dies, this mapping cannot be closed.
-    #[pyo3(
-        signature = (dtype, shape=None, offset=None),
-        text_signature = "($self, dtype, shape=None, offset=0)"
-    )]
-    fn ndarray<'py>(
-        &self,
-        py: Python<'py>,
-        dtype: &Bound<'py, PyAny>,
-        shape: Option<&Bound<'py, PyAny>>,
-        offset: Option<&Bound<'py, PyAny>>,
-    ) -> Result<Bound<'py, PyAny>> {
-        view::ndarray(py, self.source(), dtype, shape, offset)
     }
 
     /// Carries changes of a shared file mapping to the file; without `sync`, only starts to. `invalidate` drops cached
@@ -350,18 +304,6 @@ impl Mapping {
         self.core.is_closed()
     }
 
-    fn __len__(&self) -> usize {
-        self.core.len()
-    }
-
-    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>> {
-        bytes::get_item(&*self.core, key)
-    }
-
-    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Result<()> {
-        bytes::set_item(&*self.core, key, value)
-    }
-
     fn __enter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
@@ -377,6 +319,17 @@ impl Mapping {
         on_exit(exc_type, self.core.close())
     }
 
+    /// The kernel gives no other process a way to these pages, so the error says what has one.
+    fn __reduce__(&self) -> PyResult<()> {
+        let instead = match self.name() {
+            "" => {
+                "only children forked later share it; make a shmkit.Segment.memfd, which can be pickled, and map that"
+            }
+            _ => "open the file there, or pickle a shmkit.Segment of it and map that",
+        };
+        Err(PyTypeError::new_err(format!("cannot pickle {}: {instead}", self.__repr__())))
+    }
+
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
         let core = &*slf.get().core;
         // SAFETY: Python's request for this object, which keeps the mapping.
@@ -388,17 +341,6 @@ impl Mapping {
     unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {
         // SAFETY: Python hands back what `__getbuffer__` filled, once.
         unsafe { bytes::release_buffer(&*self.core, view) }
-    }
-
-    /// The kernel gives no other process a way to these pages, so the error says what has one.
-    fn __reduce__(&self) -> PyResult<()> {
-        let instead = match self.name() {
-            "" => {
-                "only children forked later share it; make a shmkit.Segment.memfd, which can be pickled, and map that"
-            }
-            _ => "open the file there, or pickle a shmkit.Segment of it and map that",
-        };
-        Err(PyTypeError::new_err(format!("cannot pickle {}: {instead}", self.__repr__())))
     }
 
     fn __repr__(&self) -> String {

@@ -1,4 +1,4 @@
-//! `shmkit.PoolBlock`: a block of a pool as a buffer.
+//! `shmkit.PoolBlock`: a block of a pool as a buffer. Most methods for its bytes are in `byte_methods`.
 
 use std::borrow::Cow;
 use std::ffi::c_int;
@@ -8,13 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView};
 use shmkit::{Error, ErrorKind};
 
 use crate::bytes::{self, Bytes};
 use crate::error::{Result, on_exit};
 use crate::object::Named;
-use crate::view::{self, Source};
 
 /// In place of the number of views: the block was freed or published through this handle.
 const GONE: usize = usize::MAX;
@@ -122,7 +120,7 @@ impl Bytes for Tenure {
 /// it can be neither freed nor published: BufferError.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct PoolBlock {
-    tenure: Arc<Tenure>,
+    pub(crate) tenure: Arc<Tenure>,
 }
 
 impl PoolBlock {
@@ -176,64 +174,6 @@ impl PoolBlock {
     ) -> Result<()> {
         let _ = (exc_value, traceback);
         on_exit(exc_type, self.free())
-    }
-
-    /// A copy of `len` bytes. Raises OutOfRangeError, InvalidBlockError.
-    fn read_at<'py>(
-        &self,
-        offset: &Bound<'py, PyAny>,
-        len: &Bound<'py, PyAny>,
-    ) -> Result<Bound<'py, PyBytes>> {
-        bytes::read_at(&*self.tenure, offset, len)
-    }
-
-    /// Copies contiguous bytes in: all or nothing. Raises OutOfRangeError, InvalidBlockError.
-    fn write_at(&self, offset: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> Result<()> {
-        bytes::write_at(&*self.tenure, offset, data)
-    }
-
-    /// A memoryview of the `len` bytes from `offset`, without a copy. Raises OutOfRangeError, InvalidBlockError.
-    #[pyo3(
-        signature = (offset=None, len=None, *, writable=None),
-        text_signature = "($self, offset=0, len=None, *, writable=None)"
-    )]
-    fn view<'py>(
-        &self,
-        py: Python<'py>,
-        offset: Option<&Bound<'py, PyAny>>,
-        len: Option<&Bound<'py, PyAny>>,
-        writable: Option<bool>,
-    ) -> Result<Bound<'py, PyMemoryView>> {
-        view::memoryview(py, Source::PoolBlock(Arc::clone(&self.tenure)), offset, len, writable)
-    }
-
-    /// A numpy array on the bytes from `offset`, without a copy; without a shape, of as many items as fit. It keeps the block.
-    ///
-    /// Raises OutOfRangeError, InvalidBlockError, ValueError (they do not fit).
-    #[pyo3(
-        signature = (dtype, shape=None, offset=None),
-        text_signature = "($self, dtype, shape=None, offset=0)"
-    )]
-    fn ndarray<'py>(
-        &self,
-        py: Python<'py>,
-        dtype: &Bound<'py, PyAny>,
-        shape: Option<&Bound<'py, PyAny>>,
-        offset: Option<&Bound<'py, PyAny>>,
-    ) -> Result<Bound<'py, PyAny>> {
-        view::ndarray(py, Source::PoolBlock(Arc::clone(&self.tenure)), dtype, shape, offset)
-    }
-
-    fn __len__(&self) -> usize {
-        self.tenure.len()
-    }
-
-    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>> {
-        bytes::get_item(&*self.tenure, key)
-    }
-
-    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Result<()> {
-        bytes::set_item(&*self.tenure, key, value)
     }
 
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {

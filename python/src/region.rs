@@ -1,5 +1,5 @@
-//! `shmkit.Region`: making and closing one, its guard, its bytes. Its named objects are in `region_objects`, the methods for
-//! its pages in `pages`.
+//! `shmkit.Region`: making and closing one, and its guard. The methods for its named objects are in `region_objects`, those for
+//! its bytes in `byte_methods`, those for its pages in `pages`.
 
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -238,55 +238,9 @@ impl Region {
         Ok(Py::new(py, Guard::with_options(Lock::Region(Arc::clone(&self.core)), timeout, recover)?)?)
     }
 
-    /// A copy of `len` bytes at `offset`. Raises OutOfRangeError, ClosedError.
-    fn read_at<'py>(
-        &self,
-        offset: &Bound<'py, PyAny>,
-        len: &Bound<'py, PyAny>,
-    ) -> Result<Bound<'py, PyBytes>> {
-        bytes::read_at(&*self.core, offset, len)
-    }
-
-    /// Copies any contiguous bytes to `offset`. Raises OutOfRangeError, ReadOnlyError, ClosedError.
-    fn write_at(&self, offset: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> Result<()> {
-        bytes::write_at(&*self.core, offset, data)
-    }
-
-    /// A memoryview of a range, without a copy. `writable` of None: as the region allows. Until it is released, this
-    /// handle cannot be closed. Raises OutOfRangeError, ReadOnlyError, ClosedError.
-    #[pyo3(
-        signature = (offset=None, len=None, *, writable=None),
-        text_signature = "($self, offset=0, len=None, *, writable=None)"
-    )]
-    fn view<'py>(
-        &self,
-        py: Python<'py>,
-        offset: Option<&Bound<'py, PyAny>>,
-        len: Option<&Bound<'py, PyAny>>,
-        writable: Option<bool>,
-    ) -> Result<Bound<'py, PyMemoryView>> {
-        view::memoryview(py, self.source(), offset, len, writable)
-    }
-
     /// A memoryview of all bytes that cannot write.
     fn readonly<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyMemoryView>> {
         view::memoryview(py, self.source(), None, None, Some(false))
-    }
-
-    /// A numpy array on the bytes from `offset`, without a copy; without `shape`, of one dimension and as long as fits.
-    /// Until it dies, this handle cannot be closed.
-    #[pyo3(
-        signature = (dtype, shape=None, offset=None),
-        text_signature = "($self, dtype, shape=None, offset=0)"
-    )]
-    fn ndarray<'py>(
-        &self,
-        py: Python<'py>,
-        dtype: &Bound<'py, PyAny>,
-        shape: Option<&Bound<'py, PyAny>>,
-        offset: Option<&Bound<'py, PyAny>>,
-    ) -> Result<Bound<'py, PyAny>> {
-        view::ndarray(py, self.source(), dtype, shape, offset)
     }
 
     /// Carries bytes of a region in a file to the disk; without `sync`, only starts to. `invalidate` drops cached
@@ -360,18 +314,6 @@ impl Region {
     #[getter]
     fn closed(&self) -> bool {
         self.core.is_closed()
-    }
-
-    fn __len__(&self) -> usize {
-        self.core.len()
-    }
-
-    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>> {
-        bytes::get_item(&*self.core, key)
-    }
-
-    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Result<()> {
-        bytes::set_item(&*self.core, key, value)
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
