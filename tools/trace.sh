@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Records what a program allocates, for the benchmarks and the example: trace.sh TRACE PROGRAM [ARGUMENT ...]
-# For example, what tests/traces/compile.trace is:
+# The traces in tests/traces were made so:
 #   PYTHONMALLOC=malloc tools/trace.sh tests/traces/compile.trace python3 -c 'import ast, inspect; ast.parse(inspect.getsource(ast))'
+#   tools/trace.sh tests/traces/query.trace sqlite3 :memory: '.read tests/traces/query.sql'
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 trace=$1

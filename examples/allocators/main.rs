@@ -2,7 +2,8 @@
 //!
 //!     main TRACE     tells how fragmented each heap is after each tenth of the trace
 //!
-//! A trace is what tools/trace.sh makes; tests/traces has one of a Python program that compiles parts of its own library.
+//! A trace is what tools/trace.sh makes; tests/traces has one of a Python program that compiles parts of its own library, and
+//! one of a data base that fills, searches and changes tables.
 
 use shmkit::{Heap, HeapOptions, HeapStrategy, Region};
 

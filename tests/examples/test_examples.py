@@ -75,17 +75,19 @@ def test_lifecycle(language: str, fresh_name: str) -> None:
     ]
 
 
-TRACE = Path(__file__).parents[1] / "traces" / "compile.trace"
+TRACES = Path(__file__).parents[1] / "traces"
 
 
-def test_allocators(language: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("trace", ["compile", "query"])
+def test_allocators(language: str, trace: str, tmp_path: Path) -> None:
     """Each language tells the same of the same trace: the heaps do the same."""
-    told = run("allocators", language, str(TRACE)).splitlines()
+    path = str(TRACES / f"{trace}.trace")
+    told = run("allocators", language, path).splitlines()
     assert [line.split(":")[0] for line in told[::2]] == ["best fit", "first fit", "buddy"]
     course = {line.split(":")[0]: [float(word) for word in line.split()[-10:]] for line in told[::2]}
     assert all(0 <= value < 1 for values in course.values() for value in values)
     assert max(course["best fit"]) < max(course["buddy"])
-    assert told == run("allocators", "rust", str(TRACE)).splitlines()
+    assert told == run("allocators", "rust", path).splitlines()
     wrong = tmp_path / "wrong"
     wrong.write_bytes(b"no trace")
     assert "is no trace" in refused("allocators", language, str(wrong))

@@ -1,4 +1,4 @@
-// Times a heap beside that of Boost.Interprocess and malloc, on a trace of real allocations, and a pool beside its allocators
+// Times a heap beside that of Boost.Interprocess and malloc, on traces of real allocations, and a pool beside its allocators
 // for single objects: see ../rust/src/main.rs for the method. Arguments: the groups wanted, or none for all. Each step of a
 // trace is an allocation, a release or a change of length.
 #include <shmkit.h>
@@ -23,7 +23,7 @@ namespace ipc = boost::interprocess;
 
 namespace {
 
-constexpr int ROUNDS = 11;
+constexpr int ROUNDS = 21;
 // Of the pool: short enough for a round to run undisturbed on a busy machine.
 constexpr int POOL_ROUNDS = 101;
 constexpr std::size_t BATCH = 256;
@@ -49,7 +49,7 @@ struct Trace {
     std::uint32_t blocks = 0;
 };
 
-Trace read_trace(const char *path) {
+Trace read_trace(const std::string &path) {
     std::ifstream file(path, std::ios::binary);
     std::string bytes{std::istreambuf_iterator<char>(file), {}};
     const std::string head = "shmkit trace 1\n";
@@ -190,31 +190,61 @@ struct Malloc {
     static bool is_live(Handle block) { return block != nullptr; }
 };
 
-template <typename Heap> void play(Heap &heap, const Trace &trace, std::vector<typename Heap::Handle> &blocks) {
-    for (const Step &step : trace.steps) {
-        switch (step.what) {
-        case What::allocate:
-            blocks[step.number] = heap.allocate(step.size);
-            break;
-        case What::release:
-            heap.release(blocks[step.number]);
-            break;
-        case What::resize:
-            heap.resize(blocks[step.number], step.size);
-        }
+template <typename Heap> void play(Heap &heap, const Step &step, std::vector<typename Heap::Handle> &blocks) {
+    switch (step.what) {
+    case What::allocate:
+        blocks[step.number] = heap.allocate(step.size);
+        break;
+    case What::release:
+        heap.release(blocks[step.number]);
+        break;
+    case What::resize:
+        heap.resize(blocks[step.number], step.size);
     }
 }
 
-// Nanoseconds a step; what is left at the end is released outside the time.
-template <typename Heap> double time_of(Heap &heap, const Trace &trace) {
+// A trace is timed piece by piece: whoever else runs on the machine disturbs some pieces of a round, and other ones of the next.
+constexpr std::size_t PIECE = 1000;
+
+// Adds the nanoseconds of each piece; what is left at the end is released outside the time.
+template <typename Heap> void time_pieces(Heap &heap, const Trace &trace, std::vector<std::vector<double>> &times) {
     std::vector<typename Heap::Handle> blocks(trace.blocks);
-    auto start = std::chrono::steady_clock::now();
-    play(heap, trace, blocks);
-    auto end = std::chrono::steady_clock::now();
+    times.resize((trace.steps.size() + PIECE - 1) / PIECE);
+    auto step = trace.steps.begin();
+    for (auto &piece : times) {
+        auto last = step + std::min<std::ptrdiff_t>(PIECE, trace.steps.end() - step);
+        auto start = std::chrono::steady_clock::now();
+        for (; step != last; ++step)
+            play(heap, *step, blocks);
+        auto end = std::chrono::steady_clock::now();
+        piece.push_back(std::chrono::duration<double, std::nano>(end - start).count());
+    }
     for (auto &block : blocks)
         if (Heap::is_live(block))
             heap.release(block);
-    return std::chrono::duration<double, std::nano>(end - start).count() / static_cast<double>(trace.steps.size());
+}
+
+double median(std::vector<double> &times) {
+    std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
+    return times[times.size() / 2];
+}
+
+// Nanoseconds a step of a whole trace: the medians of its pieces together.
+double time_of(std::vector<std::vector<double>> &times, const Trace &trace) {
+    double sum = 0;
+    for (auto &piece : times)
+        sum += median(piece);
+    return sum / static_cast<double>(trace.steps.size());
+}
+
+void tell(const std::string &name, double ours, double peer) {
+    std::printf("{\"name\": \"%s\", \"ours_ns\": %.3f, \"peer_ns\": %.3f}\n", name.c_str(), ours, peer);
+    std::fflush(stdout);
+}
+
+void tell_no_time(const std::string &name, double ours, double peer, const char *unit) {
+    std::printf("{\"name\": \"%s.c.vs_boost_rbtree_best_fit\", \"ours_ns\": %.3f, \"peer_ns\": %.3f, \"unit\": \"%s\"}\n",
+                name.c_str(), ours, peer, unit);
 }
 
 // Medians of both, in turn.
@@ -226,43 +256,68 @@ template <typename Ours, typename Peer> void report(const std::string &name, int
         our_times.push_back(ours());
         peer_times.push_back(peer());
     }
-    std::sort(our_times.begin(), our_times.end());
-    std::sort(peer_times.begin(), peer_times.end());
-    std::printf("{\"name\": \"%s\", \"ours_ns\": %.3f, \"peer_ns\": %.3f}\n", name.c_str(), our_times[rounds / 2],
-                peer_times[rounds / 2]);
-    std::fflush(stdout);
+    tell(name, median(our_times), median(peer_times));
 }
 
+// A round before those that count, in turn.
 template <typename Peer>
 void compare(const std::string &name, Shmkit &ours, Peer &peer, const Trace &trace) {
-    report(name, ROUNDS, [&] { return time_of(ours, trace); }, [&] { return time_of(peer, trace); });
+    std::vector<std::vector<double>> our_times, peer_times, first;
+    time_pieces(ours, trace, first);
+    time_pieces(peer, trace, first);
+    for (int round = 0; round < ROUNDS; round++) {
+        time_pieces(ours, trace, our_times);
+        time_pieces(peer, trace, peer_times);
+    }
+    tell(name, time_of(our_times, trace), time_of(peer_times, trace));
 }
 
-void heap_group(const char *path) {
-    Trace trace = read_trace(path);
+// How a heap is used in the course of a trace: what is free in pieces, on average, and what it took at the most.
+struct Course {
+    double fragmentation = 0;
+    double footprint = 0;
+};
+
+template <typename Heap> Course course_of(Heap &heap, const Trace &trace) {
+    constexpr std::size_t LOOKS = 200;
+    std::vector<typename Heap::Handle> blocks(trace.blocks);
+    Course course;
+    std::size_t every = std::max<std::size_t>(1, trace.steps.size() / LOOKS), looks = 0;
+    for (std::size_t at = 0; at < trace.steps.size(); at++) {
+        play(heap, trace.steps[at], blocks);
+        if (at % every == 0) {
+            course.fragmentation += heap.fragmentation();
+            course.footprint = std::max(course.footprint, static_cast<double>(HEAP_LEN - heap.largest()));
+            looks++;
+        }
+    }
+    course.fragmentation /= static_cast<double>(looks);
+    return course;
+}
+
+void heap_group(const std::string &label) {
+    Trace trace = read_trace("tests/traces/" + label + ".trace");
     const std::pair<const char *, shmkit_heap_strategy_t> strategies[] = {
         {"best_fit", SHMKIT_HEAP_STRATEGY_BEST_FIT},
         {"first_fit", SHMKIT_HEAP_STRATEGY_FIRST_FIT},
         {"buddy", SHMKIT_HEAP_STRATEGY_BUDDY},
     };
-    for (auto [label, strategy] : strategies) {
+    for (auto [strategy_label, strategy] : strategies) {
+        std::string name = label + "_" + strategy_label;
+        {
+            Shmkit ours(strategy);
+            Boost boost;
+            Malloc local;
+            compare("heap." + name + ".c.vs_boost_rbtree_best_fit", ours, boost, trace);
+            compare("heap." + name + ".c.vs_malloc", ours, local, trace);
+        }
         Shmkit ours(strategy);
         Boost boost;
-        Malloc local;
-        compare("heap.trace_" + std::string(label) + ".c.vs_boost_rbtree_best_fit", ours, boost, trace);
-        compare("heap.trace_" + std::string(label) + ".c.vs_malloc", ours, local, trace);
-        // Not times but thousandths: how fragmented what is free is at the end of the trace, and what it takes up to there.
-        std::vector<Shmkit::Handle> our_blocks(trace.blocks);
-        std::vector<Boost::Handle> boost_blocks(trace.blocks);
-        play(ours, trace, our_blocks);
-        play(boost, trace, boost_blocks);
-        std::printf("{\"name\": \"heap.fragmentation_%s.c.vs_boost_rbtree_best_fit\", \"ours_ns\": %.3f, \"peer_ns\": %.3f, "
-                    "\"unit\": \"thousandths\"}\n", label, ours.fragmentation() * 1000, boost.fragmentation() * 1000);
+        Course our_course = course_of(ours, trace), boost_course = course_of(boost, trace);
+        tell_no_time("heap.fragmentation_" + name, our_course.fragmentation * 1000, boost_course.fragmentation * 1000, "thousandths");
         // Of buddies the largest free block tells nothing: it is a power of two, so one small block in the wrong half halves it.
-        if (strategy == SHMKIT_HEAP_STRATEGY_BUDDY)
-            continue;
-        std::printf("{\"name\": \"heap.footprint_%s.c.vs_boost_rbtree_best_fit\", \"ours_ns\": %.3f, \"peer_ns\": %.3f, "
-                    "\"unit\": \"KiB\"}\n", label, (HEAP_LEN - ours.largest()) / 1024.0, (HEAP_LEN - boost.largest()) / 1024.0);
+        if (strategy != SHMKIT_HEAP_STRATEGY_BUDDY)
+            tell_no_time("heap.footprint_" + name, our_course.footprint / 1024, boost_course.footprint / 1024, "KiB");
     }
 }
 
@@ -337,7 +392,8 @@ void pool_group() {
 int main(int argc, char **argv) {
     std::vector<std::string> groups(argv + 1, argv + argc);
     if (groups.empty() || std::find(groups.begin(), groups.end(), "heap") != groups.end())
-        heap_group("tests/traces/compile.trace");
+        for (const char *trace : {"compile", "query"})
+            heap_group(trace);
     if (groups.empty() || std::find(groups.begin(), groups.end(), "pool") != groups.end())
         pool_group();
 }

@@ -1,7 +1,8 @@
 //! Best fit: of all free blocks that are large enough, a smallest.
 //!
 //! Small sizes have a list each; a bit for each list says whether it holds a block, so the smallest that fits is found by one
-//! bit scan. Larger sizes share trees, two for each power of two, in which the bits of the size are the way: below the root,
+//! bit scan. The first few of a list are in the order of their addresses: to take low ones rather than the last that became free
+//! leaves fewer holes. Larger sizes share trees, two for each power of two, in which the bits of the size are the way: below the root,
 //! 0 leads left and 1 right, from the highest bit that the tree's sizes do not have in common. Blocks of one size hang on one
 //! node. Any node may be a leaf, so nothing needs to be balanced, and a way is never longer than the size has bits.
 //!
@@ -24,6 +25,9 @@ use crate::layout::{HEAP_SMALL as SMALL, HeapRecord};
 const ROOT: u32 = u32::MAX;
 /// More than a way has nodes.
 const LONGEST: usize = 40;
+
+/// Of a list so many blocks at most are looked at for the place of a new one.
+const ORDERED: usize = 4;
 
 const NEIGHBOURS: usize = 0;
 const CHILDREN: usize = 1;
@@ -136,14 +140,24 @@ impl BestFit<'_> {
 
     #[inline]
     fn insert_small(&self, space: &Space<'_>, granule: u32, size: u32) -> Result<()> {
-        let next = self.head(size as usize);
+        let (mut previous, mut next) = (0, self.head(size as usize));
+        for _ in 0..ORDERED {
+            if next == 0 || next >= granule {
+                break;
+            }
+            space.free_size(next)?;
+            (previous, next) = (next, pair(space.inner(next, NEIGHBOURS)?).1);
+        }
         if next != 0 {
             space.free_size(next)?;
             set_previous(space, next, granule)?;
         }
-        space.set_inner(granule, NEIGHBOURS, word(0, next))?;
-        self.set_head(size as usize, granule);
-        Ok(())
+        space.set_inner(granule, NEIGHBOURS, word(previous, next))?;
+        if previous == 0 {
+            self.set_head(size as usize, granule);
+            return Ok(());
+        }
+        set_next(space, previous, granule)
     }
 
     #[inline]

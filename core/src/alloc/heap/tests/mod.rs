@@ -1,7 +1,8 @@
-//! What is refused, what is told, what is mended. Against a plain model: [`steps`].
+//! What is refused, what is told, what is mended. Against a plain model: [`steps`], [`traces`].
 
 mod model;
 mod steps;
+mod traces;
 
 use super::*;
 use crate::atomic::AtomicU32;
