@@ -66,6 +66,8 @@ type LogVerified struct {
 	Cuts, CutBytes uint64
 	// Places that hold no records where some should be, and their bytes.
 	Corruptions, CorruptedBytes uint64
+	// Bytes of files that are missing. Those that retention removes meanwhile are not.
+	MissedBytes uint64
 	// Where it ended.
 	End uint64
 }
@@ -80,6 +82,7 @@ func (l *Log) Verify() (LogVerified, error) {
 		Records: uint64(seen.records), PayloadBytes: uint64(seen.payload_bytes),
 		Dead: uint64(seen.dead), Abandoned: uint64(seen.abandoned), Claimed: uint64(seen.claimed),
 		FillBytes: uint64(seen.fill_bytes), Cuts: uint64(seen.cuts), CutBytes: uint64(seen.cut_bytes),
-		Corruptions: uint64(seen.corruptions), CorruptedBytes: uint64(seen.corrupted_bytes), End: uint64(seen.end),
+		Corruptions: uint64(seen.corruptions), CorruptedBytes: uint64(seen.corrupted_bytes),
+		MissedBytes: uint64(seen.missed_bytes), End: uint64(seen.end),
 	}, failure(status, &details)
 }

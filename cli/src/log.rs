@@ -63,13 +63,14 @@ fn last_records(
 ) -> Result<(VecDeque<LogRecord>, LogReader)> {
     let (start, end, capacity) = (log.start(), log.end(), log.segment_len());
     let mut from = end - end % capacity;
+    let mut back = capacity;
     loop {
         let mut reader = match log.reader(ReadFrom::Position(from)) {
             Ok(reader) if from > start => reader,
             _ => log.reader(ReadFrom::Start)?,
         };
         let begins_at = reader.position();
-        let mut last = VecDeque::new();
+        let (mut last, mut errors) = (VecDeque::new(), Vec::new());
         loop {
             match reader.read() {
                 Ok(Some(record)) => {
@@ -79,13 +80,18 @@ fn last_records(
                     }
                 }
                 Ok(None) => break,
-                Err(error) => tell(&error, console)?,
+                Err(error) if is_passed(&error) => errors.push(error),
+                Err(error) => return Err(error.into()),
             }
         }
         if last.len() >= number || begins_at <= log.start() {
+            // Told now, and once: each look goes over all that the one before it saw.
+            errors.iter().try_for_each(|error| console.complain(error))?;
             return Ok((last, reader));
         }
-        from = from.saturating_sub(capacity);
+        // Ever further, so that all looks together read at most twice as much as the last one.
+        from = from.saturating_sub(back);
+        back = back.saturating_mul(2);
     }
 }
 
@@ -150,13 +156,18 @@ fn each(
 
 /// Tells of a place that reading goes on behind; anything else ends the command.
 fn tell(error: &shmkit::Error, console: &mut Console<'_>) -> Result<()> {
-    use ErrorKind::{BadMagic, Corrupted, Missed, Replaced, Truncated, VersionMismatch, WrongKind};
-    match error.kind() {
-        BadMagic | Corrupted | Missed | Replaced | Truncated | VersionMismatch | WrongKind => {
-            Ok(console.complain(error)?)
-        }
-        _ => Err(error.clone().into()),
-    }
+    if is_passed(error) { Ok(console.complain(error)?) } else { Err(error.clone().into()) }
+}
+
+/// Whether reading goes on behind the place that an error is about.
+fn is_passed(error: &shmkit::Error) -> bool {
+    use ErrorKind::{
+        BadMagic, Corrupted, MappingTruncated, Missed, Replaced, Truncated, VersionMismatch, WrongKind,
+    };
+    matches!(
+        error.kind(),
+        BadMagic | Corrupted | MappingTruncated | Missed | Replaced | Truncated | VersionMismatch | WrongKind
+    )
 }
 
 /// Time, kind and text of a record.
@@ -295,7 +306,7 @@ fn verify(arguments: &Verify, console: &mut Console<'_>) -> Result<i32> {
         let _ = progress.at(position, console.err);
     })?;
     progress.done(console.err)?;
-    let is_good = verified.corruptions == 0;
+    let is_good = verified.corruptions == 0 && verified.missed_bytes == 0;
     if arguments.json {
         writeln!(console.out, "{}", serde_json::to_string(&verified).map_err(io::Error::from)?)?;
         return Ok(if is_good { DONE } else { FAILED });
@@ -309,9 +320,10 @@ fn verify(arguments: &Verify, console: &mut Console<'_>) -> Result<i32> {
     )?;
     writeln!(out, "{} cut out after power cuts, {}", count(verified.cuts, "gap"), size(verified.cut_bytes))?;
     let bad = format!(
-        "{} without records, {}",
+        "{} without records, {}; missing segments, {}",
         count(verified.corruptions, "place"),
-        size(verified.corrupted_bytes)
+        size(verified.corrupted_bytes),
+        size(verified.missed_bytes)
     );
     writeln!(out, "{}", if is_good { Style::Good } else { Style::Bad }.paint(&bad, console.colour))?;
     Ok(if is_good { DONE } else { FAILED })

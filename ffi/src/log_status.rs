@@ -82,9 +82,11 @@ pub struct LogVerdict {
     pub corrupted_bytes: u64,
     /// Where it ended.
     pub end: u64,
+    /// Bytes of segments that are missing. Those that retention removes meanwhile are not.
+    pub missed_bytes: u64,
 }
 
-const _: () = assert!(size_of::<LogReport>() == 160 && size_of::<LogVerdict>() == 96);
+const _: () = assert!(size_of::<LogReport>() == 160 && size_of::<LogVerdict>() == 104);
 
 /// Writes a log's parameters and counters into `*status`. Looking changes nothing and waits for nobody. Works on a closed
 /// handle too. Fails with INVALID_ARGUMENT (the size), and what listing the directory reports.
@@ -163,6 +165,7 @@ pub unsafe extern "C" fn shmkit_log_verify(
                 corruptions: seen.corruptions,
                 corrupted_bytes: seen.corrupted_bytes,
                 end: seen.end,
+                missed_bytes: seen.missed_bytes,
             });
             Ok(())
         })

@@ -223,6 +223,7 @@ class LogVerified(TypedDict):
     #: Places that hold no records where some should be, and their bytes.
     corruptions: int
     corrupted_bytes: int
+    missed_bytes: int
     end: int
 
 

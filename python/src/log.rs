@@ -438,6 +438,7 @@ impl Log {
             ("cut_bytes", seen.cut_bytes),
             ("corruptions", seen.corruptions),
             ("corrupted_bytes", seen.corrupted_bytes),
+            ("missed_bytes", seen.missed_bytes),
             ("end", seen.end),
         ] {
             found.set_item(name, value)?;

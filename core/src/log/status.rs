@@ -90,7 +90,7 @@ pub struct Verified {
     pub corruptions: u64,
     /// Their bytes.
     pub corrupted_bytes: u64,
-    /// Bytes of segments that are missing, or were removed meanwhile.
+    /// Bytes of segments that are missing. Those that retention removes meanwhile are not.
     pub missed_bytes: u64,
     /// Where it ended.
     pub end: u64,
@@ -129,10 +129,12 @@ impl Log {
         })
     }
 
-    /// Looks at every byte that is kept. It changes nothing, except that claims of the dead become padding. `progress` is told how far it is, in positions.
+    /// Looks at every byte that is kept. It changes nothing, except that claims of the dead become padding. `progress` is told
+    /// how far it is, in positions.
     pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<Verified> {
         let mut verified = Verified::default();
         let mut reader = self.reader(ReadFrom::Start)?;
+        let mut missed = 0;
         loop {
             progress(reader.position());
             let at = reader.position();
@@ -152,8 +154,14 @@ impl Log {
                     // What cannot be mapped has no padding to count.
                     let _ = self.inner.count_padding(at, reader.position(), &mut verified);
                 }
-                // Retention goes on while we look.
-                Err(_) if reader.position() != at => verified.missed_bytes = reader.missed(),
+                Err(_) if reader.position() != at => {
+                    // Retention goes on while we look.
+                    let (from, to) = (reader.position() - (reader.missed() - missed), reader.position());
+                    verified.missed_bytes += to.saturating_sub(from.max(self.start()));
+                    missed = reader.missed();
+                    // What ends the segment before it.
+                    let _ = self.inner.count_padding(at, from, &mut verified);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -400,3 +400,16 @@ fn who_cannot_get_a_new_segment_is_told_and_what_fits_still_goes() {
     let mode = path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o700, "leave to search where there is leave to read");
 }
+
+#[test]
+fn a_missing_segment_is_told_and_what_retention_removed_is_not() {
+    let (_directory, log) = log(LogOptions::new().segment_len(4096));
+    for number in 0..20 {
+        log.append(number, &[1; 900]).unwrap();
+    }
+    std::fs::remove_file(segment::path(&log.inner.control, 4096)).unwrap();
+    let verified = log.verify(|_| ()).unwrap();
+    assert_eq!((verified.missed_bytes, verified.corruptions, verified.records), (4096, 0, 16));
+    log.inner.control.words().start.store(8192, Relaxed);
+    assert_eq!(log.verify(|_| ()).unwrap().missed_bytes, 0);
+}

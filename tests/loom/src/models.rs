@@ -6,6 +6,7 @@
 mod barrier;
 mod condvar;
 mod event;
+mod log;
 mod mutex;
 mod pool;
 mod rwlock;
