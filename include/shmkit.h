@@ -1102,6 +1102,8 @@ typedef struct {
     uint64_t corrupted_bytes;
     // Where it ended.
     uint64_t end;
+    // Bytes of segments that are missing. Those that retention removes meanwhile are not.
+    uint64_t missed_bytes;
 } shmkit_log_verified_t;
 
 // How to make a mapping. Begin with SHMKIT_MAP_OPTIONS_INIT: the whole file, shared, for reading. NULL means the same.
