@@ -55,6 +55,13 @@ func TestWindowsShowTheFile(t *testing.T) {
 	}
 	_, err = cache.ReadAt(make([]byte, 1), -1)
 	expect(t, err, shmkit.ErrOutOfRange)
+	last := make([]byte, 10)
+	succeed(t, cache.ReadFullAt(last, cache.Len()-10))
+	if !bytes.Equal(last, content[len(content)-10:]) {
+		t.Error(last)
+	}
+	expect(t, cache.ReadFullAt(last, cache.Len()-9), shmkit.ErrOutOfRange)
+	expect(t, cache.ReadFullAt(last, -1), shmkit.ErrOutOfRange)
 	_, err = cache.WriteAt([]byte("across"), windowLen-3)
 	succeed(t, err)
 	_, err = cache.WriteAt([]byte("x"), cache.Len())

@@ -235,7 +235,6 @@ static int release_view(struct view **slot) {
     return done(status);
 }
 
-// A view is plain memory in C: its user keeps inside, so a command that does not is wrong.
 static int use_view(const struct command *command) {
     const char *name = text_of(command, "v", "");
     struct view **slot = view_slot(name);
@@ -246,21 +245,7 @@ static int use_view(const struct command *command) {
     if (strcmp(command->op, "view_release") == 0) {
         return release_view(slot);
     }
-    unsigned char *data = NULL;
-    size_t len = number(command, "len", 0, 10);
-    bool writes = strcmp(command->op, "view_write") == 0;
-    if (writes && (!view->writable || !data_of(command, &data, &len))) {
-        return fail("a view for reading, or no data");
-    }
-    uint64_t offset = number(command, "offset", 0, 10);
-    if (len > view->len || offset > view->len - len) {
-        return fail("outside of the view");
-    }
-    if (writes) {
-        memcpy(view->data + offset, data, len);
-        return done(SHMKIT_OK);
-    }
-    return answer_data(SHMKIT_OK, view->data + offset, len);
+    return use_bytes(command, view->data, view->len, view->writable);
 }
 
 static int check_object(const struct object *object) {

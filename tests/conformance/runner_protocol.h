@@ -192,6 +192,25 @@ static bool data_of(const struct command *command, unsigned char **data, size_t 
     return true;
 }
 
+// Reads or writes a view. It is plain memory in C: its user keeps inside, so a command that does not is wrong.
+static int use_bytes(const struct command *command, unsigned char *view, size_t limit, bool writable) {
+    unsigned char *data = NULL;
+    size_t len = number(command, "len", 0, 10);
+    bool writes = find(command, "data") != NULL;
+    if (writes && (!writable || !data_of(command, &data, &len))) {
+        return fail("a view for reading, or no data");
+    }
+    uint64_t offset = number(command, "offset", 0, 10);
+    if (len > limit || offset > limit - len) {
+        return fail("outside of the view");
+    }
+    if (writes) {
+        memcpy(view + offset, data, len);
+        return done(SHMKIT_OK);
+    }
+    return answer_data(SHMKIT_OK, view + offset, len);
+}
+
 static bool advice_of(const struct command *command, const char *key, uint32_t *advice) {
     static const char *const names[] = {"normal", "random", "sequential", "will_need", "dont_need", NULL};
     static const uint32_t values[] = {SHMKIT_ADVICE_NORMAL, SHMKIT_ADVICE_RANDOM, SHMKIT_ADVICE_SEQUENTIAL,

@@ -111,7 +111,6 @@ static int view_window(const struct command *command, shmkit_window_cache_t *cac
     return done(status);
 }
 
-// A view is plain memory in C: its user keeps inside, so a command that does not is wrong.
 static int use_window_view(const struct command *command) {
     struct window_view *view = window_view_of(text_of(command, "v", ""));
     if (!view || !view->data) {
@@ -122,21 +121,7 @@ static int use_window_view(const struct command *command) {
         view->data = NULL;
         return done(status);
     }
-    unsigned char *data = NULL;
-    size_t len = number(command, "len", 0, 10);
-    bool writes = strcmp(command->op, "windows_view_write") == 0;
-    if (writes && (!view->writable || !data_of(command, &data, &len))) {
-        return fail("a view for reading, or no data");
-    }
-    uint64_t offset = number(command, "offset", 0, 10);
-    if (len > view->len || offset > view->len - len) {
-        return fail("outside of the view");
-    }
-    if (writes) {
-        memcpy(view->data + offset, data, len);
-        return done(SHMKIT_OK);
-    }
-    return answer_data(SHMKIT_OK, view->data + offset, len);
+    return use_bytes(command, view->data, view->len, view->writable);
 }
 
 static int use_windows(const struct command *command) {
