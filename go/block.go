@@ -27,15 +27,14 @@ type Block struct {
 	views int
 }
 
-func (h *Heap) newBlock(align int, get func(*C.shmkit_block_t, *C.shmkit_error_t) C.shmkit_status_t) (*Block, error) {
-	var place C.shmkit_block_t
-	details := newDetails()
-	status := get(&place, &details)
+// newBlock returns the block that a C call gave, or its error. Not a function that makes the call: where that is not known when
+// this is compiled, place and details would have to lie in the garbage collector's memory, a kilobyte for each block.
+func (h *Heap) newBlock(align int, status C.shmkit_status_t, place *C.shmkit_block_t, details *C.shmkit_error_t) (*Block, error) {
 	runtime.KeepAlive(h)
-	if err := failure(status, &details); err != nil {
+	if err := failure(status, details); err != nil {
 		return nil, err
 	}
-	return &Block{heap: h, align: align, offset: uint64(place.offset), data: bytesOf(&place)}, nil
+	return &Block{heap: h, align: align, offset: uint64(place.offset), data: bytesOf(place)}, nil
 }
 
 func bytesOf(place *C.shmkit_block_t) []byte {
@@ -114,20 +113,6 @@ func (b *Block) unpin() {
 // Errors: [ErrNoSpace], [ErrInvalidLength], [ErrBusy] (a view lives), [ErrInvalidBlock], [ErrCorrupted], [ErrTimeout],
 // [ErrClosed]; the block is as it was then.
 func (b *Block) Resize(length int) error {
-	return b.resize(func(place *C.shmkit_block_t, details *C.shmkit_error_t) C.shmkit_status_t {
-		return C.shmkit_heap_resize(b.heap.native(), place, lengthOf(length), alignmentOf(b.align), details)
-	})
-}
-
-// ResizeInPlace makes the block longer or shorter where it is. Errors: [ErrNoSpace] when it cannot grow so far here, and those
-// of [Block.Resize].
-func (b *Block) ResizeInPlace(length int) error {
-	return b.resize(func(place *C.shmkit_block_t, details *C.shmkit_error_t) C.shmkit_status_t {
-		return C.shmkit_heap_resize_in_place(b.heap.native(), place, lengthOf(length), details)
-	})
-}
-
-func (b *Block) resize(call func(*C.shmkit_block_t, *C.shmkit_error_t) C.shmkit_status_t) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.expectIdle("resize block"); err != nil {
@@ -135,12 +120,30 @@ func (b *Block) resize(call func(*C.shmkit_block_t, *C.shmkit_error_t) C.shmkit_
 	}
 	place := C.shmkit_block_t{offset: C.uint64_t(b.offset)}
 	details := newDetails()
-	status := call(&place, &details)
-	runtime.KeepAlive(b.heap)
-	if err := failure(status, &details); err != nil {
+	status := C.shmkit_heap_resize(b.heap.native(), &place, lengthOf(length), alignmentOf(b.align), &details)
+	return b.become(status, &place, &details)
+}
+
+// ResizeInPlace makes the block longer or shorter where it is. Errors: [ErrNoSpace] when it cannot grow so far here, and those
+// of [Block.Resize].
+func (b *Block) ResizeInPlace(length int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.expectIdle("resize block"); err != nil {
 		return err
 	}
-	b.offset, b.data = uint64(place.offset), bytesOf(&place)
+	place := C.shmkit_block_t{offset: C.uint64_t(b.offset)}
+	details := newDetails()
+	status := C.shmkit_heap_resize_in_place(b.heap.native(), &place, lengthOf(length), &details)
+	return b.become(status, &place, &details)
+}
+
+func (b *Block) become(status C.shmkit_status_t, place *C.shmkit_block_t, details *C.shmkit_error_t) error {
+	runtime.KeepAlive(b.heap)
+	if err := failure(status, details); err != nil {
+		return err
+	}
+	b.offset, b.data = uint64(place.offset), bytesOf(place)
 	return nil
 }
 
@@ -170,13 +173,18 @@ func (b *Block) IntoOffset() (uint64, error) {
 // [ErrTimeout], [ErrClosed].
 func (b *Block) Free() error {
 	b.mu.Lock()
-	gone := b.gone
-	b.mu.Unlock()
-	if gone {
+	defer b.mu.Unlock()
+	if b.gone {
 		return nil
 	}
-	_, err := b.letGo("free block", func() error { return b.heap.Free(b.offset) })
-	return err
+	if err := b.expectIdle("free block"); err != nil {
+		return err
+	}
+	if err := b.heap.Free(b.offset); err != nil {
+		return err
+	}
+	b.gone, b.data = true, nil
+	return nil
 }
 
 func (b *Block) letGo(operation string, call func() error) (uint64, error) {

@@ -198,9 +198,10 @@ func (h *Heap) AllocateAligned(length, align int) (*Block, error) {
 }
 
 func (h *Heap) allocate(length, align int, flags C.uint32_t) (*Block, error) {
-	return h.newBlock(align, func(place *C.shmkit_block_t, details *C.shmkit_error_t) C.shmkit_status_t {
-		return C.shmkit_heap_allocate(h.native(), lengthOf(length), alignmentOf(align), flags, place, details)
-	})
+	var place C.shmkit_block_t
+	details := newDetails()
+	status := C.shmkit_heap_allocate(h.native(), lengthOf(length), alignmentOf(align), flags, &place, &details)
+	return h.newBlock(align, status, &place, &details)
 }
 
 // Adopt makes a block this process's own that is published, or whose owner died: all that it offers, which may be somewhat
@@ -208,18 +209,20 @@ func (h *Heap) allocate(length, align int, flags C.uint32_t) (*Block, error) {
 //
 // Errors: [ErrNotOwner] (a living process has it), [ErrInvalidBlock], [ErrCorrupted], [ErrTimeout], [ErrClosed].
 func (h *Heap) Adopt(offset uint64) (*Block, error) {
-	return h.newBlock(0, func(place *C.shmkit_block_t, details *C.shmkit_error_t) C.shmkit_status_t {
-		return C.shmkit_heap_adopt(h.native(), C.uint64_t(offset), place, details)
-	})
+	var place C.shmkit_block_t
+	details := newDetails()
+	status := C.shmkit_heap_adopt(h.native(), C.uint64_t(offset), &place, &details)
+	return h.newBlock(0, status, &place, &details)
 }
 
 // Block returns a block that this process owns, as [Block.IntoOffset] left it.
 //
 // Errors: [ErrNotOwner], [ErrInvalidBlock], [ErrCorrupted], [ErrTimeout], [ErrClosed].
 func (h *Heap) Block(offset uint64) (*Block, error) {
-	return h.newBlock(0, func(place *C.shmkit_block_t, details *C.shmkit_error_t) C.shmkit_status_t {
-		return C.shmkit_heap_block(h.native(), C.uint64_t(offset), place, details)
-	})
+	var place C.shmkit_block_t
+	details := newDetails()
+	status := C.shmkit_heap_block(h.native(), C.uint64_t(offset), &place, &details)
+	return h.newBlock(0, status, &place, &details)
 }
 
 // View calls fn with the bytes of a live block, whosever it is, without a copy, and returns its error. While fn runs,

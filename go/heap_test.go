@@ -296,3 +296,18 @@ func TestGoroutinesShareAHeap(t *testing.T) {
 		t.Fatal(statistics)
 	}
 }
+
+// What a call needs for its error and its result stays on the stack: a block costs the Block, and nothing else.
+func TestABlockCostsOneAllocation(t *testing.T) {
+	heap, _ := newHeap(t)
+	pair := func() {
+		block, err := heap.Allocate(100)
+		succeed(t, err)
+		succeed(t, block.Resize(50))
+		succeed(t, block.ResizeInPlace(60))
+		succeed(t, block.Free())
+	}
+	if count := testing.AllocsPerRun(20, pair); count > 1 {
+		t.Errorf("%v allocations", count)
+	}
+}
