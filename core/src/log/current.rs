@@ -223,6 +223,8 @@ mod tests {
                 told.recv().unwrap();
                 assert_eq!(segment.word(0).unwrap().load(Relaxed) as u32, 5, "still there");
             });
+            // Dropped with this closure, so that the thread ends however this ends.
+            let go_on = go_on;
             assert_eq!(wait.recv().unwrap(), 0);
             roll(&log);
             roll(&log);

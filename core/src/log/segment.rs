@@ -10,7 +10,8 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use bytemuck::Zeroable;
 use nix::errno::Errno;
@@ -279,7 +280,7 @@ impl SegmentMap {
     /// Where to look for the end of the log, if its tail is here: a record begins there, or will.
     #[inline]
     pub fn likely_end(&self, tail: u64) -> u64 {
-        let claimed = self.claimed.load(Relaxed);
+        let claimed = self.claimed.load(Acquire);
         if claimed < self.capacity { tail.max(self.base + claimed as u64) } else { tail }
     }
 
@@ -291,7 +292,8 @@ impl SegmentMap {
     /// Notes that a claim of this process ends at this offset.
     #[inline]
     pub fn ends_at(&self, offset: usize) {
-        self.claimed.store(offset, Relaxed);
+        // The claim itself is seen first.
+        self.claimed.store(offset, Release);
     }
 
     /// Faults the pages up to `end` in, and some more, unless that was done. The kernel's answer does not matter: a page
