@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def run(*command: str | Path, cwd: Path, limit_s: float = 60, **environment: str
 
 
 @pytest.fixture
-def region_name(names: Names) -> str:
+def region_name(names: Names) -> Iterator[str]:
     """The name of the region of a block, which need not have unlinked it."""
     name = names.fresh()
     yield name
@@ -121,6 +122,7 @@ def test_c(block: Block, region_name: str, tmp_path: Path) -> None:
     run(tmp_path / "block", cwd=tmp_path)
 
 
+@pytest.mark.timeout(BUILD_LIMIT_S)
 @each("go")
 def test_go(block: Block, region_name: str, tmp_path: Path) -> None:
     """Blocks are the body of a function that has a context and returns an error."""
