@@ -43,6 +43,8 @@ package shmkit
 // #cgo nocallback shmkit_code_create
 // #cgo noescape shmkit_code_free
 // #cgo nocallback shmkit_code_free
+// #cgo noescape shmkit_code_is_closed
+// #cgo nocallback shmkit_code_is_closed
 // #cgo noescape shmkit_code_is_executable
 // #cgo nocallback shmkit_code_is_executable
 // #cgo noescape shmkit_code_is_sealed
@@ -523,6 +525,8 @@ package shmkit
 // #cgo nocallback shmkit_window_cache_free
 // #cgo noescape shmkit_window_cache_from_fd
 // #cgo nocallback shmkit_window_cache_from_fd
+// #cgo noescape shmkit_window_cache_is_closed
+// #cgo nocallback shmkit_window_cache_is_closed
 // #cgo noescape shmkit_window_cache_len
 // #cgo nocallback shmkit_window_cache_len
 // #cgo noescape shmkit_window_cache_open

@@ -116,6 +116,13 @@ func (c *CodeMemory) Len() int {
 	return int(length)
 }
 
+// Closed reports whether it was closed.
+func (c *CodeMemory) Closed() bool {
+	closed := C.shmkit_code_is_closed(c.native())
+	runtime.KeepAlive(c)
+	return bool(closed)
+}
+
 // Sealed reports whether it was sealed: it cannot be written any more.
 func (c *CodeMemory) Sealed() bool {
 	sealed := C.shmkit_code_is_sealed(c.native())

@@ -114,6 +114,13 @@ func (m *Mapping) Len() int {
 	return len(m.data)
 }
 
+// Closed reports whether it was closed.
+func (m *Mapping) Closed() bool {
+	m.pages.RLock()
+	defer m.pages.RUnlock()
+	return m.closed
+}
+
 // Path returns the path that was mapped; empty for anonymous memory.
 func (m *Mapping) Path() string { return m.object }
 

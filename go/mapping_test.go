@@ -224,6 +224,25 @@ func TestCopiesDuringProtect(t *testing.T) {
 	all.Wait()
 }
 
+// What is closed says so, and only then.
+func TestClosedIsToldByAllThatHoldBytes(t *testing.T) {
+	path, _ := newFile(t)
+	cache, err := shmkit.OpenWindows(path)
+	succeed(t, err)
+	code, err := shmkit.NewCodeMemory(100)
+	succeed(t, err)
+	for _, one := range []interface {
+		io.Closer
+		Closed() bool
+	}{newRegion(t, 64), newMapping(t, path), cache, code} {
+		before := one.Closed()
+		succeed(t, one.Close())
+		if before || !one.Closed() {
+			t.Errorf("%v: closed %v before its end, %v after it", one, before, one.Closed())
+		}
+	}
+}
+
 func TestAClosedMappingRefusesEverything(t *testing.T) {
 	path, _ := newFile(t)
 	mapping := newMapping(t, path)

@@ -127,6 +127,9 @@ func (r *Region) ID() [16]byte { return r.id }
 // ReadOnly reports whether the region was opened for reading only.
 func (r *Region) ReadOnly() bool { return r.readOnly }
 
+// Closed reports whether this handle was closed.
+func (r *Region) Closed() bool { return r.guard.isClosed() }
+
 // String returns the name and length, for people.
 func (r *Region) String() string {
 	return fmt.Sprintf("shmkit.Region(%q, %d bytes)", r.guard.name, r.Len())

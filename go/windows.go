@@ -129,6 +129,13 @@ func (w *WindowCache) WindowCount() int {
 	return count
 }
 
+// Closed reports whether it was closed.
+func (w *WindowCache) Closed() bool {
+	closed := bool(C.shmkit_window_cache_is_closed(w.native()))
+	runtime.KeepAlive(w)
+	return closed
+}
+
 // String returns the path and length, for people.
 func (w *WindowCache) String() string {
 	return fmt.Sprintf("shmkit.WindowCache(%q, %d bytes)", w.object, w.length)

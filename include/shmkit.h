@@ -1639,6 +1639,9 @@ shmkit_status_t shmkit_code_call(const shmkit_code_t *code,
 // Number of bytes; 0 for NULL.
 size_t shmkit_code_len(const shmkit_code_t *code);
 
+// Whether the handle was closed; true for NULL.
+bool shmkit_code_is_closed(const shmkit_code_t *code);
+
 // Whether it was sealed; false for NULL.
 bool shmkit_code_is_sealed(const shmkit_code_t *code);
 
@@ -3474,6 +3477,9 @@ uint64_t shmkit_window_cache_window_len(const shmkit_window_cache_t *cache);
 
 // How many windows are mapped at once at most; 0 for NULL. Fewer than asked when the file has fewer.
 size_t shmkit_window_cache_window_count(const shmkit_window_cache_t *cache);
+
+// Whether the handle was closed; true for NULL.
+bool shmkit_window_cache_is_closed(const shmkit_window_cache_t *cache);
 
 // Copies `len` bytes at `offset` into `into`, across as many windows as they lie in. A concurrent writer may tear the copy.
 //

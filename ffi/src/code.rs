@@ -196,6 +196,16 @@ pub unsafe extern "C" fn shmkit_code_len(code: *const CodeHandle) -> usize {
     answer(0, || unsafe { code.as_ref() }.map(|handle| handle.code.len()))
 }
 
+/// Whether the handle was closed; true for NULL.
+///
+/// # Safety
+/// `code` is null or a handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmkit_code_is_closed(code: *const CodeHandle) -> bool {
+    // SAFETY: the caller's promise.
+    answer(true, || unsafe { code.as_ref() }.map(|handle| handle.code.is_closed()))
+}
+
 /// Whether it was sealed; false for NULL.
 ///
 /// # Safety

@@ -242,6 +242,16 @@ pub unsafe extern "C" fn shmkit_window_cache_window_count(cache: *const WindowCa
     answer(0, || unsafe { cache.as_ref() }.map(|handle| handle.cache.window_count()))
 }
 
+/// Whether the handle was closed; true for NULL.
+///
+/// # Safety
+/// `cache` is null or a handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmkit_window_cache_is_closed(cache: *const WindowCacheHandle) -> bool {
+    // SAFETY: the caller's promise.
+    answer(true, || unsafe { cache.as_ref() }.map(|handle| handle.cache.is_closed()))
+}
+
 /// Copies `len` bytes at `offset` into `into`, across as many windows as they lie in. A concurrent writer may tear the copy.
 ///
 /// Fails with OUT_OF_RANGE, CLOSED, TRUNCATED (the file is shorter by now), IO.

@@ -36,9 +36,11 @@ static void code_is_written_then_sealed_then_called(void) {
     EXPECT(SHMKIT_OK, shmkit_code_pin(code, 0, &function, &error));
     CHECK(((binary_t)function)(40, 2) == 42 && call(code, 1, 2) == 3);
     EXPECT(SHMKIT_BUSY, shmkit_code_close(code, &error));
+    CHECK(!shmkit_code_is_closed(code) && shmkit_code_is_closed(NULL));
     EXPECT(SHMKIT_OK, shmkit_code_unpin(code, &error));
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_code_unpin(code, &error));
     EXPECT(SHMKIT_OK, shmkit_code_close(code, &error));
+    CHECK(shmkit_code_is_closed(code));
     EXPECT(SHMKIT_CLOSED, shmkit_code_pin(code, 0, &function, &error));
     shmkit_code_free(code);
 }

@@ -71,6 +71,7 @@ static void views_keep_their_window(void) {
     EXPECT(SHMKIT_OK, shmkit_window_cache_read_at(cache, WINDOW, &byte, 1, &error));
     CHECK(stats_of(cache).bypasses == 1 && stats_of(cache).views == 1);
     EXPECT(SHMKIT_BUSY, shmkit_window_cache_close(cache, &error));
+    CHECK(!shmkit_window_cache_is_closed(cache) && shmkit_window_cache_is_closed(NULL));
     EXPECT(SHMKIT_OK, shmkit_window_cache_unpin(cache, view, true, &error));
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_window_cache_unpin(cache, view, true, &error));
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_window_cache_unpin(cache, &byte, true, &error));
@@ -79,6 +80,7 @@ static void views_keep_their_window(void) {
     EXPECT(SHMKIT_OUT_OF_RANGE, shmkit_window_cache_read_at(cache, UINT64_MAX, &byte, 1, &error));
     EXPECT(SHMKIT_OK, shmkit_window_cache_close(cache, &error));
     EXPECT(SHMKIT_OK, shmkit_window_cache_close(cache, &error));
+    CHECK(shmkit_window_cache_is_closed(cache));
     EXPECT(SHMKIT_CLOSED, shmkit_window_cache_read_at(cache, 0, &byte, 1, &error));
     EXPECT(SHMKIT_CLOSED, shmkit_window_cache_pin(cache, 0, 1, false, &view, &error));
     shmkit_window_cache_free(cache);
