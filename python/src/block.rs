@@ -257,6 +257,9 @@ impl Block {
 
 impl Block {
     fn len_of(&self, len: &Bound<'_, PyAny>) -> Result<usize> {
+        if let Ok(len) = len.extract() {
+            return Ok(len);
+        }
         let label = self.holding.heap.label();
         natural(len, ErrorKind::InvalidLength, Place { operation: "resize block", object: &label })
     }

@@ -66,6 +66,10 @@ impl Heap {
     }
 
     fn number(&self, value: &Bound<'_, PyAny>, kind: ErrorKind, operation: &'static str) -> Result<usize> {
+        // Mostly a number of the right kind, for which no words are needed.
+        if let Ok(number) = value.extract() {
+            return Ok(number);
+        }
         let label = self.object.label();
         natural(value, kind, Place { operation, object: &label })
     }
