@@ -1,5 +1,6 @@
-//! Power cuts. A disk has, of each page, what it was at the last flush or at any moment since. So images of all files are
-//! kept from the last flush on; a cut takes each page from one of them, at random. What was flushed must be there after.
+//! Power cuts. A disk has, of each page, what it was at the last flush or at any moment since; some tear even pages. So images
+//! of all files are kept from the last flush on; a cut takes each page, or each sector, from one of them, at random. Files
+//! that were created since may be missing, and such as were removed may be there again. What was flushed must be there after.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,20 +29,27 @@ fn cut(images: &[Image], random: &mut Random, directory: &Path) {
     // A machine that had begun to write everything, or hardly anything, or this and that.
     let newest = [100, 90, 50, 10, 0][random.below(5) as usize];
     let last = images.last().unwrap();
-    for (name, now) in last {
-        let was_flushed = images[0].contains_key(name);
-        if !was_flushed && random.below(100) >= newest {
+    let unit = [PAGE, 512][random.below(2) as usize];
+    let names: std::collections::BTreeSet<&String> = images.iter().flat_map(BTreeMap::keys).collect();
+    for name in names {
+        // Whether a name came or went since the last flush, and the disk knows of it.
+        if !(images[0].contains_key(name) && last.contains_key(name))
+            && (random.below(100) < newest) != last.contains_key(name)
+        {
             continue;
         }
-        let mut bytes = vec![0; now.len()];
-        for (index, page) in bytes.chunks_mut(PAGE).enumerate() {
-            let image = match random.below(100) < newest {
-                true => last,
-                false => &images[random.below(images.len() as u64) as usize],
+        // What a file was while it had its name; zeros before.
+        let lived = images.iter().filter_map(|image| image.get(name));
+        let born = vec![0; lived.clone().next().unwrap().len()];
+        let first = if images[0].contains_key(name) { None } else { Some(&born) };
+        let versions: Vec<&Vec<u8>> = first.into_iter().chain(lived).collect();
+        let mut bytes = born.clone();
+        for (index, part) in bytes.chunks_mut(unit).enumerate() {
+            let version = match random.below(100) < newest {
+                true => versions.len() - 1,
+                false => random.below(versions.len() as u64) as usize,
             };
-            if let Some(file) = image.get(name) {
-                page.copy_from_slice(&file[index * PAGE..index * PAGE + page.len()]);
-            }
+            part.copy_from_slice(&versions[version][index * unit..index * unit + part.len()]);
         }
         std::fs::write(directory.join(name), bytes).unwrap();
     }
@@ -98,6 +106,16 @@ impl Scene {
         self.images.push(image(self.log.directory()));
     }
 
+    /// What was flushed and is kept is there, and nothing that was never appended.
+    fn expect_flushed(&self, found: &BTreeMap<u64, Vec<u8>>, what: &str) {
+        for (position, bytes) in self.durable.range(self.log.start()..) {
+            assert_eq!(found.get(position), Some(bytes), "{what}: flushed, at {position}");
+        }
+        for (position, bytes) in found {
+            assert_eq!(self.order.get(position), Some(bytes), "{what}: never appended, at {position}");
+        }
+    }
+
     fn add(&mut self, position: u64, bytes: Vec<u8>) {
         self.records.push(bytes.clone());
         self.order.insert(position, bytes);
@@ -122,7 +140,8 @@ fn play(seed: u64) {
     let mut random = Random(seed);
     let directory = tempfile::tempdir().unwrap();
     let capacity = PAGE as u64 * (1 + random.below(3));
-    let options = LogOptions::new().segment_len(capacity).max_record_len(3000);
+    let retained = [0, 0, 2][random.below(3) as usize];
+    let options = LogOptions::new().segment_len(capacity).max_record_len(3000).retain_count(retained);
     let log = options.create(directory.path().join("log")).unwrap();
     let images = vec![image(log.directory())];
     let mut scene = Scene {
@@ -140,16 +159,25 @@ fn play(seed: u64) {
     for trial in 0..4 {
         let copy = directory.path().join(format!("cut{trial}"));
         cut(&scene.images, &mut random, &copy);
+        let torn = image(&copy);
         let log = Log::open(&copy).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        if trial == 0 {
+            // The power goes again while the log is made ready: the control object is written when the segments are on the
+            // disk.
+            let (again, ready) = (directory.path().join("again"), image(&copy));
+            let mut between = ready.clone();
+            between.insert("control".into(), torn["control"].clone());
+            let images = if random.below(2) == 0 { [torn, between] } else { [between, ready] };
+            cut(&images, &mut random, &again);
+            let log = Log::open(&again).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            scene.expect_flushed(&read_all(&log), &format!("seed {seed}, cut again"));
+            let verified = log.verify(|_| ()).unwrap();
+            assert_eq!((verified.corruptions, verified.claimed), (0, 0), "seed {seed}, cut again");
+        }
         let recovery = log.recovery().expect("the files moved");
         assert_eq!(recovery.end, log.end(), "seed {seed}");
         let found = read_all(&log);
-        for (position, bytes) in &scene.durable {
-            assert_eq!(found.get(position), Some(bytes), "seed {seed}: flushed, at {position}");
-        }
-        for (position, bytes) in &found {
-            assert_eq!(scene.order.get(position), Some(bytes), "seed {seed}: never appended, at {position}");
-        }
+        scene.expect_flushed(&found, &format!("seed {seed}"));
         // The log goes on, and is in order.
         let mut expected = found;
         for number in 0..20u8 {
@@ -158,6 +186,7 @@ fn play(seed: u64) {
         }
         let verified = log.verify(|_| ()).unwrap();
         assert_eq!((verified.corruptions, verified.claimed), (0, 0), "seed {seed}");
+        expected.retain(|position, _| *position >= log.start());
         assert_eq!(read_all(&log), expected, "seed {seed}");
         drop(log);
         let again = Log::open(&copy).unwrap();
