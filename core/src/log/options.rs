@@ -160,7 +160,7 @@ impl LogOptions {
         };
         if found.parameters != wanted {
             return Err(Error::new(ErrorKind::ParameterMismatch, operation, directory.to_string_lossy())
-                .with_detail(format!("it has {:?}, {wanted:?} asked", found.parameters)));
+                .with_detail(differences(&found.parameters, &wanted)));
         }
         Log::over(found)
     }
@@ -205,4 +205,26 @@ impl LogOptions {
         parameters.checksum = control::checksum(&parameters);
         Ok(parameters)
     }
+}
+
+/// What two logs differ in.
+fn differences(found: &LogParameters, wanted: &LogParameters) -> String {
+    let durability = |of: &LogParameters| Durability::from_numbers(of.durability, of.durability_value);
+    let number = |name: &str, found: u64, wanted: u64| {
+        (found != wanted).then(|| format!("{name} {found}, not {wanted}"))
+    };
+    let (has, asked) = (durability(found), durability(wanted));
+    let durability = (has != asked).then(|| match (has, asked) {
+        (Some(has), Some(asked)) => format!("durability {has:?}, not {asked:?}"),
+        _ => "another durability".to_owned(),
+    });
+    let all = [
+        number("segment_len", found.capacity, wanted.capacity),
+        number("max_record_len", found.max_record_len, wanted.max_record_len),
+        number("max_age_ns", found.max_age_ns, wanted.max_age_ns),
+        number("retain_count", found.retain_count, wanted.retain_count),
+        number("retain_bytes", found.retain_bytes, wanted.retain_bytes),
+        durability,
+    ];
+    format!("it has {}", all.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }

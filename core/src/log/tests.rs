@@ -127,7 +127,12 @@ fn limits_are_told() {
     log.append(0, &[0; 500]).unwrap();
     let path = directory.path().join("log");
     assert_eq!(Log::create(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
-    assert_eq!(Log::open_or_create(&path).unwrap_err().kind(), ErrorKind::ParameterMismatch);
+    let error = Log::open_or_create(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ParameterMismatch);
+    assert!(
+        error.to_string().contains("segment_len 8192, not 67108864; max_record_len 500, not 16777192"),
+        "{error}"
+    );
     assert_eq!(Log::open(directory.path().join("none")).unwrap_err().kind(), ErrorKind::NotFound);
     for options in [
         LogOptions::new().segment_len(10),
