@@ -59,7 +59,7 @@
 #define SHMKIT_LOG_OPTIONS_INIT { sizeof(shmkit_log_options_t), 0, 0, 0, 0, 0, 0, 0, SHMKIT_DURABILITY_NONE, 0, 0 }
 #define SHMKIT_LOG_RECORD_INIT { sizeof(shmkit_log_record_t), NULL, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_LOG_STATUS_INIT { sizeof(shmkit_log_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-#define SHMKIT_LOG_VERIFIED_INIT { sizeof(shmkit_log_verified_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_LOG_VERIFIED_INIT { sizeof(shmkit_log_verified_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_HEAP_OPTIONS_INIT { sizeof(shmkit_heap_options_t), 0, SHMKIT_HEAP_STRATEGY_BEST_FIT, 0, 0, 0 }
 #define SHMKIT_HEAP_STATISTICS_INIT { sizeof(shmkit_heap_statistics_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 

@@ -45,15 +45,27 @@ fn the_committed_header_is_what_the_sources_say() {
     assert!(fresh, "include/shmkit.h is stale: run tools/c-header.sh and commit the result");
 }
 
-/// A type whose source is not in the list above is used in the header and missing from it.
+/// A type whose source is not in the list above is used in the header and missing from it; and a field that was added to a
+/// struct has no value in the macro that such a struct begins with.
 fn expect_valid(header: &str) {
+    let mut program = header.to_owned();
+    for line in header.lines() {
+        let Some((name, value)) =
+            line.strip_prefix("#define ").and_then(|line| line.split_once(" { sizeof("))
+        else {
+            continue;
+        };
+        let (kind, _) = value.split_once(')').unwrap();
+        program += &format!("\nstatic const {kind} begun_{name} = {name};");
+    }
     let mut compiler = Command::new("cc")
-        .args(["-std=c11", "-fsyntax-only", "-xc", "-"])
+        .args(["-std=c11", "-Wextra", "-Werror", "-fsyntax-only", "-xc", "-"])
         .stdin(Stdio::piped())
         .spawn()
         .expect("a C compiler");
-    compiler.stdin.take().unwrap().write_all(header.as_bytes()).unwrap();
-    assert!(compiler.wait().unwrap().success(), "the header is no C: is a source missing from the list?");
+    compiler.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();
+    let advice = "is a source missing from the list, or a field from a macro of ffi/header/macros.h?";
+    assert!(compiler.wait().unwrap().success(), "the header is no C: {advice}");
 }
 
 /// A forgotten boundary would let a panic unwind into C, and nothing else would show it before it happens.
