@@ -88,6 +88,8 @@ def command(suite: str, file: str) -> list[str]:
             return [*test, "shmkit", "--lib"]
         case "it":
             return [*test, "shmkit", "--test", "it", "--", "objects::", "processes::"]
+        case "memory":
+            return [*test, "shmkit", "--test", "it", "--", "pool::", "value::"]
         case "log":
             return [*test, "shmkit", "--test", "it", "--", "log::"]
         case "storm":
