@@ -27,6 +27,9 @@ _NAMES = {
 class Codec(Protocol):
     """Makes objects of bytes and bytes of objects."""
 
+    scalar: str
+    """What the struct module calls it, if it is one number and no more."""
+
     def decode(self, data: bytes) -> Any: ...
 
     def encode(self, value: Any) -> bytes: ...
@@ -39,6 +42,8 @@ class _Struct:
         self._struct = struct.Struct(text)
         self._padding = bytes(size - self._struct.size)
         self._single = len(self._struct.unpack(bytes(self._struct.size))) == 1
+        code = text.lstrip("@=<")
+        self.scalar = code if code in tuple("bBhHiIqQfd?") and size == self._struct.size else ""
 
     def decode(self, data: bytes) -> Any:
         values = self._struct.unpack_from(data)
@@ -52,6 +57,8 @@ class _Struct:
 class _Raw:
     """Bytes that nobody described."""
 
+    scalar = ""
+
     def decode(self, data: bytes) -> bytes:
         return data
 
@@ -61,6 +68,8 @@ class _Raw:
 
 class _Numpy:
     """A scalar, a record or an array."""
+
+    scalar = ""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
@@ -80,6 +89,8 @@ class _Numpy:
 
 class _Ctypes:
     """An object of a ctypes type; a number for a simple one."""
+
+    scalar = ""
 
     def __init__(self, class_: Any) -> None:
         self._class = class_

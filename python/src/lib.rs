@@ -37,6 +37,7 @@ mod quick;
 mod region;
 mod region_objects;
 mod rwlock;
+mod scalar;
 mod segment;
 mod semaphore;
 mod status;

@@ -22,12 +22,24 @@ const ALLOCATE: &str = "allocate block";
 /// its end.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct Pool {
-    object: Arc<Named<shmkit::Pool>>,
+    object: Named<shmkit::Pool>,
 }
 
 impl Pool {
     pub fn new(core: shmkit::Pool, origin: &Arc<Origin>) -> Pool {
-        Pool { object: Arc::new(Named::new(core, origin)) }
+        Pool { object: Named::new(core, origin) }
+    }
+
+    /// A block, if there is one at once.
+    #[inline]
+    pub fn allocate_quickly(slf: &Bound<'_, Pool>) -> Option<PoolBlock> {
+        let handle = slf.get().object.core.try_take().ok()??;
+        PoolBlock::new(slf, handle).ok()
+    }
+
+    #[inline]
+    pub fn named(&self) -> &Named<shmkit::Pool> {
+        &self.object
     }
 }
 
@@ -36,39 +48,41 @@ impl Pool {
     /// Takes a block, waiting for one at most `timeout` seconds (None: as long as it takes), then raises TimeoutError. The
     /// block may hold what its last owner left in it. Raises ClosedError.
     #[pyo3(signature = (timeout=None))]
-    fn allocate(&self, py: Python<'_>, timeout: Option<f64>) -> Result<PoolBlock> {
-        let core = &self.object.core;
+    fn allocate(slf: &Bound<'_, Self>, timeout: Option<f64>) -> Result<PoolBlock> {
+        let object = slf.get().named();
+        let core = &object.core;
         if let Some(handle) = core.try_take()? {
-            return Ok(PoolBlock::new(&self.object, handle)?);
+            return Ok(PoolBlock::new(slf, handle)?);
         }
         let limit = match timeout {
             None => None,
-            given => limit(given, Place { operation: ALLOCATE, object: &self.object.label() })?,
+            given => limit(given, Place { operation: ALLOCATE, object: &object.label() })?,
         };
         let give_back = |handle| {
             let _ = core.free(handle);
         };
-        let taken = waiting::wait(py, limit, &|| core.is_closed(), |wait| core.take(wait), give_back)?;
+        let taken = waiting::wait(slf.py(), limit, &|| core.is_closed(), |wait| core.take(wait), give_back)?;
         match taken {
-            Some(handle) => Ok(PoolBlock::new(&self.object, handle)?),
-            None => Err(self.object.error(ErrorKind::Timeout, ALLOCATE)),
+            Some(handle) => Ok(PoolBlock::new(slf, handle)?),
+            None => Err(object.error(ErrorKind::Timeout, ALLOCATE)),
         }
     }
 
     /// Takes a block if one is free or belongs to somebody who died; None if there is none. Raises ClosedError.
-    fn try_allocate(&self) -> Result<Option<PoolBlock>> {
-        let taken = self.object.core.try_take()?;
-        Ok(taken.map(|handle| PoolBlock::new(&self.object, handle)).transpose()?)
+    fn try_allocate(slf: &Bound<'_, Self>) -> Result<Option<PoolBlock>> {
+        let taken = slf.get().named().core.try_take()?;
+        Ok(taken.map(|handle| PoolBlock::new(slf, handle)).transpose()?)
     }
 
     /// Takes the block that was published under this handle; it has a new handle then. Of several who try, one gets it.
     ///
     /// Raises StaleHandleError (somebody adopted it before), InvalidBlockError (it is not published), ClosedError.
-    fn adopt(&self, handle: &Bound<'_, PyAny>) -> Result<PoolBlock> {
-        let label = self.object.label();
+    fn adopt(slf: &Bound<'_, Self>, handle: &Bound<'_, PyAny>) -> Result<PoolBlock> {
+        let object = slf.get().named();
+        let label = object.label();
         let place = Place { operation: "adopt block", object: &label };
         let handle = natural(handle, ErrorKind::InvalidBlock, place)? as u64;
-        Ok(PoolBlock::new(&self.object, self.object.core.take_published(handle)?)?)
+        Ok(PoolBlock::new(slf, object.core.take_published(handle)?)?)
     }
 
     /// Takes back now what the dead have, and returns how many blocks came back. Whoever finds no free block does the same.

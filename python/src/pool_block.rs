@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::ffi::c_int;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use pyo3::ffi;
@@ -13,14 +12,15 @@ use shmkit::{Error, ErrorKind};
 use crate::bytes::{self, Bytes};
 use crate::error::{Result, on_exit};
 use crate::object::Named;
+use crate::pool::Pool;
 
 /// In place of the number of views: the block was freed or published through this handle.
 const GONE: usize = usize::MAX;
 
-/// A block that this process has, and its views: what [`PoolBlock`] and memoryviews of it share. While views live the block is
-/// neither freed nor published through its handle.
+/// A block that this process has, and its views: what a [`PoolBlock`] is. While views live the block is neither freed nor
+/// published through its handle.
 pub struct Tenure {
-    pool: Arc<Named<shmkit::Pool>>,
+    pool: Py<Pool>,
     handle: u64,
     start: NonNull<u8>,
     views: AtomicUsize,
@@ -32,8 +32,13 @@ unsafe impl Send for Tenure {}
 unsafe impl Sync for Tenure {}
 
 impl Tenure {
+    #[inline]
+    fn pool(&self) -> &Named<shmkit::Pool> {
+        self.pool.get().named()
+    }
+
     fn error(&self, kind: ErrorKind, operation: &'static str) -> Error {
-        Error::new(kind, operation, self.pool.label())
+        Error::new(kind, operation, self.pool().label())
     }
 
     fn gone(&self, operation: &'static str) -> Error {
@@ -51,7 +56,7 @@ impl Tenure {
         end: impl FnOnce(&shmkit::Pool, u64) -> shmkit::Result<()>,
     ) -> shmkit::Result<u64> {
         match self.views.compare_exchange(0, GONE, SeqCst, SeqCst) {
-            Ok(_) => end(&self.pool.core, self.handle).map(|()| self.handle),
+            Ok(_) => end(&self.pool().core, self.handle).map(|()| self.handle),
             Err(GONE) => Err(self.gone(operation)),
             Err(views) => {
                 Err(self.error(ErrorKind::Busy, operation).with_detail(format!("{views} live views")))
@@ -62,8 +67,10 @@ impl Tenure {
 
 impl Drop for Tenure {
     fn drop(&mut self) {
-        // Fails in a forked child, which does not have the block.
-        let _ = self.let_go("free block", shmkit::Pool::free);
+        if !self.is_gone() {
+            // Fails in a forked child, which does not have the block.
+            let _ = self.let_go("free block", shmkit::Pool::free);
+        }
     }
 }
 
@@ -73,10 +80,10 @@ impl Bytes for Tenure {
     const VIEW: &'static str = "view block";
 
     fn len(&self) -> usize {
-        self.pool.core.block_size()
+        self.pool().core.block_size()
     }
     fn object(&self) -> Cow<'_, str> {
-        Cow::Owned(self.pool.label())
+        Cow::Owned(self.pool().label())
     }
     fn is_writable(&self) -> bool {
         true
@@ -109,7 +116,7 @@ impl Bytes for Tenure {
         self.views.fetch_sub(1, SeqCst);
     }
     fn damage_word(&self) -> Option<&'static shmkit::AtomicU32> {
-        self.pool.core.damage_word()
+        self.pool().core.damage_word()
     }
 }
 
@@ -120,15 +127,30 @@ impl Bytes for Tenure {
 /// it can be neither freed nor published: BufferError.
 #[pyclass(frozen, weakref, module = "shmkit")]
 pub struct PoolBlock {
-    pub(crate) tenure: Arc<Tenure>,
+    pub(crate) tenure: Tenure,
 }
 
 impl PoolBlock {
     /// The block of this process that a handle names.
-    pub fn new(pool: &Arc<Named<shmkit::Pool>>, handle: u64) -> shmkit::Result<PoolBlock> {
-        let start = pool.core.address(handle)?;
-        let tenure = Tenure { pool: Arc::clone(pool), handle, start, views: AtomicUsize::new(0) };
-        Ok(PoolBlock { tenure: Arc::new(tenure) })
+    pub fn new(pool: &Bound<'_, Pool>, handle: u64) -> shmkit::Result<PoolBlock> {
+        let start = pool.get().named().core.address(handle)?;
+        Ok(PoolBlock {
+            tenure: Tenure { pool: pool.clone().unbind(), handle, start, views: AtomicUsize::new(0) },
+        })
+    }
+
+    /// Frees it if that is all there is to do: it is there and nobody looks at it.
+    #[inline]
+    pub fn free_quickly(&self) -> bool {
+        let Tenure { handle, views, .. } = &self.tenure;
+        if views.compare_exchange(0, GONE, SeqCst, SeqCst).is_err() {
+            return false;
+        }
+        let freed = self.tenure.pool().core.free(*handle).is_ok();
+        if !freed {
+            views.store(0, SeqCst); // the ordinary method tells why
+        }
+        freed
     }
 }
 
@@ -180,12 +202,12 @@ impl PoolBlock {
         let tenure = &slf.get().tenure;
         let range = (0, tenure.len());
         // SAFETY: Python's request for this object, which keeps the block.
-        unsafe { bytes::fill_buffer(&**tenure, range, true, slf.as_any().clone(), view, flags) }
+        unsafe { bytes::fill_buffer(tenure, range, true, slf.as_any().clone(), view, flags) }
     }
 
     unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {
         // SAFETY: Python hands back what `__getbuffer__` filled, once.
-        unsafe { bytes::release_buffer(&*self.tenure, view) }
+        unsafe { bytes::release_buffer(&self.tenure, view) }
     }
 
     fn __repr__(&self) -> String {
@@ -194,6 +216,6 @@ impl PoolBlock {
         } else {
             format!("{} bytes, handle {:#x}", self.tenure.len(), self.tenure.handle)
         };
-        format!("<shmkit.PoolBlock of pool {}: {what}>", self.tenure.pool.place())
+        format!("<shmkit.PoolBlock of pool {}: {what}>", self.tenure.pool().place())
     }
 }

@@ -20,6 +20,8 @@ use shmkit::Acquired;
 use crate::guard::Guard;
 use crate::lock::Lock;
 use crate::mutex::Mutex;
+use crate::pool::Pool;
+use crate::pool_block::PoolBlock;
 use crate::region::Region;
 use crate::rwlock::RwLock;
 use crate::semaphore::Semaphore;
@@ -111,7 +113,7 @@ impl Guarded for RwLock {
 }
 
 /// The methods that are replaced, in the order of [`METHODS`].
-const COUNT: usize = 16;
+const COUNT: usize = 18;
 
 type Call = ffi::PyCFunctionFastWithKeywords;
 
@@ -143,6 +145,8 @@ const METHODS: [Method; COUNT] = [
     Method { class: class::<Mutex>, name: "lock", call: guard::<Mutex, 13, false> },
     Method { class: class::<RwLock>, name: "read", call: guard::<RwLock, 14, false> },
     Method { class: class::<RwLock>, name: "write", call: guard::<RwLock, 15, true> },
+    Method { class: class::<Pool>, name: "allocate", call: allocate::<16> },
+    Method { class: class::<PoolBlock>, name: "free", call: free::<17> },
 ];
 
 /// The ordinary descriptors.
@@ -265,6 +269,44 @@ unsafe extern "C" fn guard<T: Guarded, const METHOD: usize, const WRITE: bool>(
             && let Some(guard) = object::<T>(slf).plain_guard(Python::assume_attached(), WRITE)
         {
             return ffi::Py_NewRef(guard.as_ptr());
+        }
+        ordinary(METHOD, slf, args, count, names)
+    }
+}
+
+unsafe extern "C" fn allocate<const METHOD: usize>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as in `acquire`.
+    unsafe {
+        let mut made = None;
+        if count == 0
+            && names.is_null()
+            && succeeds(|| {
+                let pool = Borrowed::from_ptr(Python::assume_attached(), slf).cast_unchecked::<Pool>();
+                made = Pool::allocate_quickly(&pool).and_then(|block| Py::new(pool.py(), block).ok());
+                made.is_some()
+            })
+        {
+            return made.map_or(std::ptr::null_mut(), Py::into_ptr);
+        }
+        ordinary(METHOD, slf, args, count, names)
+    }
+}
+
+unsafe extern "C" fn free<const METHOD: usize>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as in `acquire`.
+    unsafe {
+        if count == 0 && names.is_null() && succeeds(|| object::<PoolBlock>(slf).free_quickly()) {
+            return ffi::Py_NewRef(ffi::Py_None());
         }
         ordinary(METHOD, slf, args, count, names)
     }

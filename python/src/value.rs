@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::error::{Result, on_exit};
 use crate::object::{Named, Origin, address};
+use crate::scalar::{self, Scalar};
 
 /// A number or a small struct that processes read and write whole, from `Region.value`: no reader sees a half of one write and
 /// a half of another, and a writer that is killed leaves the value as it was. `with` closes the handle at its end.
@@ -16,6 +17,8 @@ pub struct Value {
     object: Named<shmkit::ValueBytes>,
     /// What makes objects of bytes and bytes of objects.
     codec: Py<PyAny>,
+    /// In place of the codec, where it is one number.
+    scalar: Option<Scalar>,
     /// What it was opened with.
     format: Py<PyAny>,
 }
@@ -50,7 +53,31 @@ impl Value {
         };
         let core = py.detach(|| region.value_bytes(name, size, text.as_deref(), &encoded))?;
         let codec = codec_of(core.format(), core.size())?;
-        Ok(Value { object: Named::new(core, origin), codec, format: format.unbind() })
+        let scalar = Scalar::of(codec.bind(py).getattr(intern!(py, "scalar"))?.extract()?);
+        Ok(Value { object: Named::new(core, origin), codec, scalar, format: format.unbind() })
+    }
+
+    fn load_value<'py>(&self, py: Python<'py>) -> Result<(Bound<'py, PyAny>, u64)> {
+        if let Some(scalar) = self.scalar {
+            let mut bytes = scalar::Bytes::default();
+            let core = &self.object.core;
+            let version = core.load(bytes.get_mut(..core.size()).unwrap_or_default())?;
+            return Ok((scalar.decode(py, &bytes)?, version));
+        }
+        let (bytes, version) = self.load_bytes(py)?;
+        Ok((self.decode(bytes)?, version))
+    }
+
+    /// Hands the bytes of `value` to `store`.
+    fn with_bytes<R>(
+        &self,
+        value: &Bound<'_, PyAny>,
+        store: impl FnOnce(&[u8]) -> shmkit::Result<R>,
+    ) -> Result<R> {
+        if let Some(bytes) = self.scalar.and_then(|scalar| scalar.encode(value)) {
+            return Ok(store(bytes.get(..self.object.core.size()).unwrap_or_default())?);
+        }
+        Ok(store(&self.encode(value)?)?)
     }
 
     fn load_bytes<'py>(&self, py: Python<'py>) -> Result<(Bound<'py, PyBytes>, u64)> {
@@ -77,14 +104,18 @@ impl Value {
     /// The value, as it was at one moment: a number, a tuple, or what the numpy dtype or ctypes type makes of it. Waits for
     /// nobody. Raises ClosedError.
     fn load<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
-        self.decode(self.load_bytes(py)?.0)
+        Ok(self.load_value(py)?.0)
     }
 
     /// Replaces the value. Raises ClosedError; struct.error, TypeError or ValueError for what the format cannot hold;
     /// TimeoutError when, of a value of more than 8 bytes, another writer has been stopped in the middle for 10 s.
     fn store(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> Result<()> {
-        let bytes = self.encode(value)?;
-        Ok(py.detach(|| self.object.core.store(&bytes))?)
+        let core = &self.object.core;
+        // Python's lock is given up only for a wait.
+        self.with_bytes(value, |bytes| match core.try_store(bytes)? {
+            true => Ok(()),
+            false => py.detach(|| core.store(bytes)),
+        })
     }
 
     /// Replaces the value by what `change` returns for it, and returns that. `change` is called again when another writer was
@@ -92,10 +123,14 @@ impl Value {
     fn update<'py>(&self, change: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>> {
         let py = change.py();
         loop {
-            let (before, version) = self.load_bytes(py)?;
-            let after = change.call1((self.decode(before)?,))?;
-            let bytes = self.encode(&after)?;
-            if py.detach(|| self.object.core.store_if(version, &bytes))? {
+            let (before, version) = self.load_value(py)?;
+            let after = change.call1((before,))?;
+            let core = &self.object.core;
+            let stored = self.with_bytes(&after, |bytes| match core.is_one_word() {
+                true => core.store_if(version, bytes),
+                false => py.detach(|| core.store_if(version, bytes)),
+            })?;
+            if stored {
                 return Ok(after);
             }
         }

@@ -11,7 +11,7 @@ use crate::arguments::{Place, span};
 use crate::block::Holding;
 use crate::bytes::{self, Bytes};
 use crate::error::Result;
-use crate::pool_block::Tenure;
+use crate::pool_block::PoolBlock;
 
 /// A part of a region, mapping or block, as a buffer; the core checks the range when the buffer is taken. Keeps the memory,
 /// and so the handle's addresses, until it dies.
@@ -28,7 +28,7 @@ pub enum Source {
     Region(Arc<shmkit::Region>),
     Mapping(Arc<shmkit::Mapping>),
     Block(Arc<Holding>),
-    PoolBlock(Arc<Tenure>),
+    PoolBlock(Py<PoolBlock>),
 }
 
 #[pymethods]
@@ -49,7 +49,7 @@ impl View {
                     bytes::fill_buffer(&**block, range, this.writable, owner, view, flags)
                 }
                 Source::PoolBlock(block) => {
-                    bytes::fill_buffer(&**block, range, this.writable, owner, view, flags)
+                    bytes::fill_buffer(&block.get().tenure, range, this.writable, owner, view, flags)
                 }
             }
         }
@@ -62,7 +62,7 @@ impl View {
                 Source::Region(region) => bytes::release_buffer(&**region, view),
                 Source::Mapping(mapping) => bytes::release_buffer(&**mapping, view),
                 Source::Block(block) => bytes::release_buffer(&**block, view),
-                Source::PoolBlock(block) => bytes::release_buffer(&**block, view),
+                Source::PoolBlock(block) => bytes::release_buffer(&block.get().tenure, view),
             }
         }
     }
@@ -80,7 +80,7 @@ pub fn memoryview<'py>(
         Source::Region(region) => part(&**region, offset, len, writable)?,
         Source::Mapping(mapping) => part(&**mapping, offset, len, writable)?,
         Source::Block(block) => part(&**block, offset, len, writable)?,
-        Source::PoolBlock(block) => part(&**block, offset, len, writable)?,
+        Source::PoolBlock(block) => part(&block.get().tenure, offset, len, writable)?,
     };
     let view = View { source, offset, len, writable };
     Ok(PyMemoryView::from(Bound::new(py, view)?.as_any())?)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from helpers.objects import object_path
 
 import shmkit
 from python.processes import Process
@@ -95,6 +96,22 @@ def test_what_makes_no_sense_is_refused(region: Region) -> None:
             pool.adopt(nonsense)
     with pytest.raises(TypeError):
         pool.adopt(1.5)  # type: ignore[arg-type]
+
+
+def test_a_block_that_others_overwrote_is_not_freed_in_silence(fresh_name: str) -> None:
+    with Region.create(fresh_name, 4096) as region, region.pool("p", 64, 1) as pool:
+        for _ in range(1000):
+            pool.allocate().free()
+        block = pool.allocate()
+        path = object_path(fresh_name)
+        memory = np.memmap(path, np.uint64, "r+")
+        (place,) = np.flatnonzero((memory >> np.uint64(32) == 1001) & (memory & np.uint64(7) == 1))
+        memory[place] = 5 << 32
+        with pytest.raises(shmkit.StaleHandleError):
+            block.free()
+        block.free()
+        assert block.released and pool.allocate(timeout=10).handle == 6 << 32 | 1
+    Region.unlink(fresh_name)
 
 
 def test_arrays_of_what_makes_no_sense_are_refused(region: Region) -> None:

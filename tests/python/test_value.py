@@ -86,6 +86,52 @@ def test_other_types_are_refused(region: Region) -> None:
         region.atomic("v", "u64")
 
 
+@pytest.mark.parametrize("code", "bBhHiIqQfd?")
+def test_a_number_is_what_the_struct_module_makes_of_it(region: Region, code: str) -> None:
+    value, model = region.value("v", code), struct.Struct(code)
+
+    class Float(float):
+        pass
+
+    class Index:
+        def __index__(self) -> int:
+            return 7
+
+    powers = [
+        sign * 2**power + more for power in (7, 8, 15, 16, 31, 32, 63, 64) for sign in (1, -1) for more in (-1, 0)
+    ]
+    others = [
+        0,
+        1,
+        True,
+        False,
+        1.5,
+        -0.0,
+        1e39,
+        1e300,
+        float("inf"),
+        float("nan"),
+        Float(2.5),
+        Index(),
+        "1",
+        None,
+        (1,),
+    ]
+    for number in [*powers, *others, np.float64(1.5), np.int16(3)]:
+        try:
+            expected = model.pack(number)
+        except (struct.error, OverflowError, TypeError) as error:
+            with pytest.raises(type(error)):
+                value.store(number)
+            continue
+        value.store(number)
+        loaded = value.load()
+        assert type(loaded) is type(model.unpack(expected)[0])
+        assert model.pack(loaded) == expected
+        value.update(lambda now: now)
+        assert model.pack(region.value("v").load()) == expected
+
+
 def test_no_reader_sees_a_half_and_no_update_is_lost(region: Region) -> None:
     value = region.value("wide", "12Q", (0,) * 12)
 

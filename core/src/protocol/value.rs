@@ -90,14 +90,27 @@ impl ValueWords<'_> {
     /// Replaces the value.
     #[inline]
     pub fn store(&self, from: &[u8], me: u32, party: &impl Party) -> Result<(), Stop> {
+        if !self.try_store(from, me, party) {
+            self.lock(me, party)?;
+            self.write(self.record.version.load(Relaxed), from);
+            self.unlock(me, party);
+        }
+        Ok(())
+    }
+
+    /// Replaces the value unless that takes a wait; whether it did.
+    #[inline]
+    pub fn try_store(&self, from: &[u8], me: u32, party: &impl Party) -> bool {
         if self.len() == 1 {
             self.copies[0].store(padded(from), SeqCst);
-            return Ok(());
+            return true;
         }
-        self.lock(me, party)?;
+        if !word::lock_fast(&self.record.lock, me) {
+            return false;
+        }
         self.write(self.record.version.load(Relaxed), from);
         self.unlock(me, party);
-        Ok(())
+        true
     }
 
     /// Replaces the value if it is still what `seen` says; whether it did.
@@ -162,4 +175,66 @@ fn padded(bytes: &[u8]) -> u64 {
     let mut word = [0; 8];
     word[..bytes.len()].copy_from_slice(bytes);
     u64::from_ne_bytes(word)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::owner::owner_id;
+    use super::super::party::Slept;
+    use super::*;
+    use crate::atomic::AtomicU32;
+
+    /// Everybody lives, and nobody sleeps.
+    struct Living;
+
+    impl Party for Living {
+        fn is_dead(&self, _: u32) -> bool {
+            false
+        }
+        fn is_replaced(&self, _: u32) -> bool {
+            false
+        }
+        fn slots_high(&self) -> usize {
+            2
+        }
+        fn now_ns(&self) -> u64 {
+            crate::sys::clock::monotonic_ns()
+        }
+        fn sleep(&self, _: &AtomicU32, _: u32, _: Duration, _: u64) -> Slept {
+            Slept::TimedOut
+        }
+        fn wake(&self, _: &AtomicU32, _: i32) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn a_writer_is_in_nobodys_way_but_a_writers() {
+        let (record, copies) = (ValueRecord::default(), [0; 4].map(AtomicU64::new));
+        let words = ValueWords { record: &record, copies: &copies };
+        let (me, other) = (owner_id(0, 1), owner_id(1, 1));
+        assert!(words.try_store(&[1; 11], me, &Living));
+        assert!(word::lock_fast(&record.lock, other));
+        assert!(!words.try_store(&[2; 11], me, &Living));
+        let mut seen = [0; 11];
+        assert_eq!((words.load(&mut seen, me, &Living), seen), (Ok(1), [1; 11]));
+        words.unlock(other, &Living);
+        assert_eq!(words.store_if(0, &[3; 11], me, &Living), Ok(false));
+        assert_eq!(words.store_if(1, &[3; 11], me, &Living), Ok(true));
+        assert_eq!((words.load(&mut seen, me, &Living), seen), (Ok(2), [3; 11]));
+    }
+
+    #[test]
+    fn a_word_waits_for_nobody() {
+        let (record, copies) = (ValueRecord::default(), [0; 2].map(AtomicU64::new));
+        let words = ValueWords { record: &record, copies: &copies };
+        assert!(word::lock_fast(&record.lock, owner_id(1, 1)));
+        assert!(words.try_store(&[1, 2, 3], owner_id(0, 1), &Living));
+        let mut seen = [0; 3];
+        assert_eq!(
+            words.load(&mut seen, owner_id(0, 1), &Living),
+            Ok(u64::from_ne_bytes([1, 2, 3, 0, 0, 0, 0, 0]))
+        );
+        assert_eq!(seen, [1, 2, 3]);
+    }
 }

@@ -314,6 +314,16 @@ impl ValueBytes {
         self.object.memory().expect_undamaged(operation)
     }
 
+    /// As [`ValueBytes::store`], unless another writer is at it: whether it was replaced. Never waits.
+    #[inline]
+    pub fn try_store(&self, from: &[u8]) -> Result<bool> {
+        let operation = "store value";
+        let me = self.object.me(operation)?;
+        self.expect_len(from.len(), operation)?;
+        let stored = self.words().try_store(from, me, self.object.memory());
+        self.object.memory().expect_undamaged(operation).map(|()| stored)
+    }
+
     /// Replaces the value if it is still the one that [`ValueBytes::load`] returned `version` for; whether it was.
     pub fn store_if(&self, version: u64, from: &[u8]) -> Result<bool> {
         let operation = "store value";
@@ -324,6 +334,11 @@ impl ValueBytes {
             .store_if(version, from, me, self.object.memory())
             .map_err(|stop| self.stopped(stop, operation))?;
         self.object.memory().expect_undamaged(operation).map(|()| stored)
+    }
+
+    /// Whether it is one atomic word, for which nobody ever waits.
+    pub fn is_one_word(&self) -> bool {
+        self.size <= 8
     }
 
     /// Bytes of the value.
