@@ -187,6 +187,71 @@ fn what_is_committed_is_mended() {
     }
 }
 
+/// The word of a live block.
+fn word_of(heap: &Heap, offset: u64) -> &AtomicU64 {
+    let index = match heap.strategy() {
+        HeapStrategy::Buddy => ((offset - heap.base) / heap.plan.unit_len) as usize,
+        _ => heap.space_start + ((offset - heap.base) / 8) as usize - 1,
+    };
+    &heap.object.table()[index]
+}
+
+#[test]
+fn what_another_process_owns_is_left_alone() {
+    for strategy in HeapStrategy::ALL {
+        let heap = heap(options(strategy, 64 << 10));
+        let block = heap.reserve(100, 16).unwrap();
+        let word = word_of(&heap, block);
+        let mine = word.load(Relaxed);
+        // Another generation of the same slot.
+        word.store(mine ^ 1 << 20, Relaxed);
+        let refused = [
+            kind(heap.free(block)),
+            kind(heap.resize(block, 10, 16)),
+            kind(heap.resize_in_place(block, 10)),
+            kind(heap.publish(block)),
+            kind(heap.block(block)),
+        ];
+        assert_eq!(refused, [ErrorKind::NotOwner; 5], "{strategy:?}");
+        assert_eq!(word.load(Relaxed), mine ^ 1 << 20);
+        word.store(mine, Relaxed);
+        heap.free(block).unwrap();
+        heap.check().unwrap();
+    }
+}
+
+/// Of those of one size, the first few of a list are in order.
+#[test]
+fn of_equal_blocks_best_fit_takes_a_low_one() {
+    let heap = heap(HeapOptions::new(64 << 10));
+    let blocks: Vec<u64> = (0..10).map(|_| heap.reserve(100, 16).unwrap()).collect();
+    for index in [6, 2, 4, 8] {
+        heap.free(blocks[index]).unwrap();
+    }
+    for index in [2, 4, 6, 8] {
+        assert_eq!(heap.reserve(100, 16).unwrap(), blocks[index]);
+    }
+    heap.check().unwrap();
+    assert_eq!(heap.object.repairs.load(Relaxed), 0);
+}
+
+/// The free block at the end is in no list and in no tree, and is taken where it fits best.
+#[test]
+fn the_last_free_block_is_one_of_all() {
+    let heap = heap(HeapOptions::new(4096));
+    let all = heap.statistics().unwrap().largest_free as usize;
+    let first = heap.reserve(1000, 16).unwrap();
+    let second = heap.reserve(16, 16).unwrap();
+    heap.free(first).unwrap();
+    let last = heap.reserve(all - 1024 - 32 - 512, 16).unwrap();
+    assert!(last > second, "the free block before is too short");
+    // What is left at the end is shorter than what is free at the start.
+    assert!(heap.reserve(400, 16).unwrap() > last);
+    assert_eq!(heap.reserve(1000, 16).unwrap(), first);
+    heap.check().unwrap();
+    assert_eq!(heap.object.repairs.load(Relaxed), 0);
+}
+
 /// A word of the chain that makes no sense is told, by every operation that meets it, and changes nothing else.
 #[test]
 fn a_broken_chain_is_told() {
@@ -197,11 +262,7 @@ fn a_broken_chain_is_told() {
             heap.reserve(1000, 16).unwrap(),
             heap.reserve(1000, 16).unwrap(),
         );
-        let index = match strategy {
-            HeapStrategy::Buddy => ((second - heap.base) / heap.plan.unit_len) as usize,
-            _ => heap.space_start + ((second - heap.base) / 8) as usize - 1,
-        };
-        let word = &heap.object.table()[index];
+        let word = word_of(&heap, second);
         let good = word.load(Relaxed);
         for bad in [u64::MAX, good + (1 << 32), good ^ 3 << 60, 3] {
             word.store(bad, Relaxed);
