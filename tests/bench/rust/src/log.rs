@@ -126,6 +126,31 @@ pub fn writers() {
     report("log.four_writers.rust.vs_one_writer", column(|round| round.0), column(|round| round.1));
 }
 
+/// Four threads that share a handle, beside one.
+pub fn threads() {
+    let scratch = Scratch::new("threads");
+    let log = options().create(scratch.path().join("log")).expect("create log");
+    let time = |threads: u64| {
+        let start_line = std::sync::Barrier::new(threads as usize + 1);
+        let append = || {
+            start_line.wait();
+            (0..COUNT / threads).for_each(|_| {
+                let _ = log.append(0, &RECORD).expect("append");
+            });
+        };
+        let mut start = Instant::now();
+        std::thread::scope(|scope| {
+            (0..threads).for_each(|_| drop(scope.spawn(append)));
+            start_line.wait();
+            start = Instant::now();
+        });
+        start.elapsed().as_nanos() as f64 / COUNT as f64
+    };
+    let rounds: Vec<_> = (0..ROUNDS / 2).map(|_| (time(4), time(1))).collect();
+    let column = |pick: fn(&(f64, f64)) -> f64| median(rounds.iter().map(pick));
+    report("log.four_threads.rust.vs_one_thread", column(|round| round.0), column(|round| round.1));
+}
+
 /// A reader of what is there, beside one writer.
 pub fn reader() {
     let scratch = Scratch::new("reader");

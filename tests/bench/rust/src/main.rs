@@ -82,6 +82,7 @@ fn main() {
     if wanted("log") {
         log::append();
         log::writers();
+        log::threads();
         log::reader();
         log::latency();
         log::group_commit();

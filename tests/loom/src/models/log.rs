@@ -1,8 +1,8 @@
 //! The log: claim, commit, bury, and going to the next segment, on the words of two small segments.
 //!
-//! The words are those of the core ([`record`]); the steps stand here as in the core's `log/append.rs` and `log/reader.rs`, with
-//! the same atomic operations in the same order, but without files. The tail is a hint there: so each model runs with writers
-//! that move it and with some that never do.
+//! The words are those of the core ([`record`]); the steps stand here as in the core's `log/append.rs`, `log/tail.rs` and
+//! `log/reader.rs`, with the same atomic operations in the same order, but without files. The tail may lag behind: so each
+//! model runs with writers that move it by each claim, with some that let it lag, and with some that die before they move it.
 
 use loom::sync::Arc;
 use loom::sync::atomic::fence;
@@ -21,6 +21,10 @@ mod record;
 const UNIT: usize = 24;
 /// Payload of a record of two places.
 const LONG: usize = 24;
+/// So far behind the end of a claim the tail is moved: by each claim, by each second one, or not any more.
+const AT_ONCE: usize = UNIT;
+const SELDOM: usize = 2 * UNIT;
+const NEVER: usize = usize::MAX;
 
 /// Two segments of as many places, one behind the other.
 struct Segments {
@@ -51,52 +55,52 @@ impl Segments {
         self.capacity - at % self.capacity
     }
 
-    /// Behind what a word describes.
-    fn step_over(&self, at: usize, seen: u64, moves: bool) -> usize {
+    /// Moves the tail to `end`, unless it is near; `seen` is where it was.
+    fn pull_tail(&self, mut seen: usize, end: usize, lag: usize) {
+        let ends_segment = lag != NEVER && end.is_multiple_of(self.capacity);
+        while seen < end && (end - seen >= lag || ends_segment) {
+            match self.tail.compare_exchange(seen as u64, end as u64, SeqCst, Acquire) {
+                Ok(_) => return,
+                Err(now) => seen = now as usize,
+            }
+        }
+    }
+
+    /// What no record goes beyond that was committed by writers who let the tail lag no further.
+    fn limit(&self, lag: usize) -> usize {
+        let tail = self.tail.load(SeqCst) as usize;
+        tail.saturating_add(lag).min(tail + self.room(tail))
+    }
+
+    /// Behind what a word describes, and not before the tail.
+    fn step_over(&self, at: usize, seen: u64, lag: usize) -> (usize, usize) {
         let (_, span) = record::parse(seen, self.room(at)).expect("a word that a writer wrote");
         assert!(span > 0);
-        let next = at + span;
-        if moves && let Err(now) = self.tail.compare_exchange(at as u64, next as u64, SeqCst, Acquire) {
-            return next.max(now as usize);
-        }
-        next
+        self.pull_tail(self.tail.load(Acquire) as usize, at + span, lag);
+        let tail = self.tail.load(Acquire) as usize;
+        (tail.max(at + span), tail)
     }
 
     /// Claims room, and returns where and the word.
-    fn claim(&self, me: u32, len: usize, moves: bool) -> (usize, u64) {
+    fn claim(&self, me: u32, len: usize, lag: usize) -> (usize, u64) {
         let (need, claim) = (record::span(len), record::claimed(me, len));
-        let mut at = self.tail.load(Acquire) as usize;
+        let mut tail = self.tail.load(Acquire) as usize;
+        let mut at = tail;
         loop {
-            if need > self.room(at) {
-                at = match self.word(at).load(Acquire) {
-                    0 => self.leave(at, moves),
-                    seen => self.step_over(at, seen, moves),
-                };
-                continue;
-            }
-            match self.word(at).compare_exchange(0, claim, SeqCst, Acquire) {
-                Ok(_) => {
-                    if moves {
-                        let _ = self.tail.compare_exchange(at as u64, (at + need) as u64, SeqCst, Relaxed);
+            let mut seen = self.word(at).load(Acquire);
+            if seen == 0 {
+                let fits = need <= self.room(at);
+                let word = if fits { claim } else { record::fill(LOG_FILL, self.room(at)) };
+                match self.word(at).compare_exchange(0, word, SeqCst, Acquire) {
+                    Ok(_) if fits => {
+                        self.pull_tail(tail, at + need, lag);
+                        return (at, claim);
                     }
-                    return (at, claim);
+                    Ok(_) => seen = word,
+                    Err(now) => seen = now,
                 }
-                Err(seen) => at = self.step_over(at, seen, moves),
             }
-        }
-    }
-
-    /// Fills the rest of a segment, unless somebody claimed some of it; returns where to look next.
-    fn leave(&self, at: usize, moves: bool) -> usize {
-        let end = at + self.room(at);
-        match self.word(at).compare_exchange(0, record::fill(LOG_FILL, end - at), SeqCst, Acquire) {
-            Ok(_) => {
-                if moves {
-                    let _ = self.tail.compare_exchange(at as u64, end as u64, SeqCst, Relaxed);
-                }
-                end
-            }
-            Err(_) => at,
+            (at, tail) = self.step_over(at, seen, lag);
         }
     }
 
@@ -109,8 +113,8 @@ impl Segments {
         self.word(at).compare_exchange(claim, to, SeqCst, Relaxed).is_ok()
     }
 
-    fn append(&self, me: u32, len: usize, moves: bool) -> usize {
-        let (at, claim) = self.claim(me, len, moves);
+    fn append(&self, me: u32, len: usize, lag: usize) -> usize {
+        let (at, claim) = self.claim(me, len, lag);
         self.write(at);
         assert!(self.settle(at, claim, record::committed(len)), "a living writer was buried");
         at
@@ -151,17 +155,21 @@ impl Segments {
     }
 }
 
-/// Each model with writers that both move the tail, with one that does, and with none.
-fn with_and_without_tail(test: impl Fn([bool; 2]) + Clone + Send + Sync + 'static) {
-    for moves in [[true, true], [true, false], [false, false]] {
+/// A model with writers that move the tail, with some that let it lag, and with some that die before they move it.
+fn with_a_tail_that_lags(test: impl Fn([usize; 2]) + Clone + Send + Sync + 'static) {
+    with_lags(&[[AT_ONCE, AT_ONCE], [SELDOM, SELDOM], [SELDOM, NEVER], [NEVER, NEVER]], test);
+}
+
+fn with_lags(lags: &[[usize; 2]], test: impl Fn([usize; 2]) + Clone + Send + Sync + 'static) {
+    for &lag in lags {
         let test = test.clone();
-        model(move || test(moves));
+        model(move || test(lag));
     }
 }
 
 #[test]
 fn two_log_writers_and_a_reader() {
-    with_and_without_tail(|moves| {
+    with_a_tail_that_lags(|lag| {
         let (log, kernel) = (Segments::new(2), Kernel::new(&[], false));
         let places = Arc::new(loom::sync::Mutex::new(Vec::new()));
         {
@@ -172,7 +180,7 @@ fn two_log_writers_and_a_reader() {
                     let found = log.read(&mut at, &kernel);
                     assert!([0, UNIT].starts_with(&found), "{found:?}");
                 } else {
-                    let at = log.append(me(index), 0, moves[index as usize]);
+                    let at = log.append(me(index), 0, lag[index as usize]);
                     places.lock().unwrap().push(at);
                 }
             });
@@ -182,20 +190,21 @@ fn two_log_writers_and_a_reader() {
         assert_eq!(places, [0, UNIT], "one behind the other, and both there");
         assert_eq!(log.read(&mut 0, &kernel), places);
         let tail = log.tail.load(SeqCst) as usize;
-        assert!(tail <= 2 * UNIT && (moves != [true, true] || tail == 2 * UNIT), "{tail}");
+        // The two fill the segment.
+        assert!(tail <= 2 * UNIT && (lag.contains(&NEVER) || tail == 2 * UNIT), "{tail}");
     });
 }
 
 #[test]
 fn a_log_writer_that_died_in_a_claim_is_counted_once() {
-    with_and_without_tail(|moves| {
+    with_a_tail_that_lags(|lag| {
         let (log, kernel) = (Segments::new(3), Kernel::new(&[me(7)], false));
         // It died before it moved the tail.
         log.word(0).store(record::claimed(me(7), 0), Relaxed);
         {
             let (log, kernel) = (Arc::clone(&log), Arc::clone(&kernel));
             processes(3, move |index| match index {
-                0 => assert_eq!(log.append(me(0), 0, moves[0]), UNIT),
+                0 => assert_eq!(log.append(me(0), 0, lag[0]), UNIT),
                 _ => assert!(log.read(&mut 0, &kernel).len() <= 1),
             });
         }
@@ -210,7 +219,7 @@ fn a_log_record_is_committed_or_buried() {
     model(|| {
         let (log, kernel) = (Segments::new(2), Kernel::new(&[me(1)], false));
         let outcome = Arc::new(AtomicU64::new(0));
-        let (at, claim) = log.claim(me(1), 0, true);
+        let (at, claim) = log.claim(me(1), 0, AT_ONCE);
         {
             let (log, kernel, outcome) = (Arc::clone(&log), Arc::clone(&kernel), Arc::clone(&outcome));
             processes(2, move |index| {
@@ -230,17 +239,17 @@ fn a_log_record_is_committed_or_buried() {
 
 #[test]
 fn a_log_record_that_is_given_up_is_passed() {
-    with_and_without_tail(|moves| {
+    with_a_tail_that_lags(|lag| {
         let (log, kernel) = (Segments::new(2), Kernel::new(&[], false));
         {
             let (log, kernel) = (Arc::clone(&log), Arc::clone(&kernel));
             processes(3, move |index| match index {
                 0 => {
-                    let (at, claim) = log.claim(me(0), 0, moves[0]);
+                    let (at, claim) = log.claim(me(0), 0, lag[0]);
                     log.write(at);
                     assert!(log.settle(at, claim, record::settled(claim, LOG_ABANDONED)));
                 }
-                1 => drop(log.append(me(1), 0, moves[1])),
+                1 => drop(log.append(me(1), 0, lag[1])),
                 _ => assert!(log.read(&mut 0, &kernel).len() <= 1),
             });
         }
@@ -252,15 +261,15 @@ fn a_log_record_that_is_given_up_is_passed() {
 #[test]
 fn two_log_writers_leave_a_segment() {
     // One place is left, for the short record or for none: the long one never fits.
-    with_and_without_tail(|moves| {
+    with_lags(&[[SELDOM, AT_ONCE], [SELDOM, NEVER]], |lag| {
         let (log, kernel) = (Segments::new(3), Kernel::new(&[], false));
-        log.append(me(2), 0, true);
-        log.append(me(2), 0, true);
+        log.append(me(2), 0, AT_ONCE);
+        log.append(me(2), 0, AT_ONCE);
         {
             let (log, kernel) = (Arc::clone(&log), Arc::clone(&kernel));
             processes(3, move |index| match index {
-                0 => assert!(log.append(me(0), LONG, moves[0]) >= 3 * UNIT),
-                1 => drop(log.append(me(1), 0, moves[1])),
+                0 => assert!(log.append(me(0), LONG, lag[0]) >= 3 * UNIT),
+                1 => drop(log.append(me(1), 0, lag[1])),
                 _ => assert!(log.read(&mut 0, &kernel).starts_with(&[0, UNIT])),
             });
         }
@@ -272,24 +281,24 @@ fn two_log_writers_leave_a_segment() {
 #[test]
 fn a_log_flush_reaches_to_what_was_committed_before_it_began() {
     model(|| {
-        let log = Segments::new(2);
+        let log = Segments::new(3);
         let [started, reached, place, ticket] = [0; 4].map(|value| Arc::new(AtomicU64::new(value)));
         {
             let log = Arc::clone(&log);
             let [started, reached, place, ticket] = [&started, &reached, &place, &ticket].map(Arc::clone);
             processes(3, move |index| match index {
                 0 => {
-                    place.store(log.append(me(0), 0, true) as u64, Relaxed);
+                    place.store(log.append(me(0), 0, SELDOM) as u64, Relaxed);
                     // The core's accesses are sequentially consistent, which loom takes for less.
                     fence(SeqCst);
                     ticket.store(started.load(SeqCst) + 1, Relaxed);
                 }
                 // Somebody before it or behind it, who may die before he moves the tail.
-                1 => drop(log.append(me(1), 0, false)),
+                1 => drop(log.append(me(1), 0, NEVER)),
                 _ => {
                     assert_eq!(started.fetch_add(1, SeqCst), 0);
                     fence(SeqCst);
-                    reached.store(log.tail.load(SeqCst), Relaxed);
+                    reached.store(log.limit(SELDOM) as u64, Relaxed);
                 }
             });
         }
