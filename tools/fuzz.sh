@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-SHMKIT_FUZZ_CASES=${1:-20000} cargo test --quiet --package shmkit --lib -- alloc::heap::tests::steps
+export SHMKIT_FUZZ_CASES=${1:-20000}
+cargo test --quiet --package shmkit --lib -- alloc::heap::tests::steps
+cargo test --quiet --package shmkit --test it -- hostile::
 rounds=$((${1:-20000} / 10))
 SHMKIT_FUZZ_ROUNDS=$rounds SHMKIT_POWER_CUTS=$rounds cargo test --quiet --package shmkit --test it -- log::hostile log::power

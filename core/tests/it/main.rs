@@ -3,6 +3,7 @@
 mod common;
 mod fault;
 mod format;
+mod hostile;
 mod kills;
 mod kinds;
 mod leaks;

@@ -164,6 +164,25 @@ fn who_waits_gets_what_the_dead_had_and_else_gives_up() {
 }
 
 #[test]
+fn who_waits_is_told_of_what_is_freed_and_of_what_comes_back() {
+    let bench = Bench::new(3);
+    let words = bench.words();
+    let signal = &bench.record.signal;
+    let mine = words.try_take(me(), 0).unwrap();
+    let watched = signal::watch(signal);
+    words.free(mine, me(), &bench.party).unwrap();
+    assert_ne!(signal.load(Relaxed) | 1, watched, "told of the freed one");
+    assert!((0..3).all(|_| words.try_take(other(), 0).is_some()));
+    bench.party.0.borrow_mut().push(other());
+    let watched = signal::watch(signal);
+    assert!(words.take_now(me(), 0, &bench.party).is_some());
+    assert_ne!(signal.load(Relaxed) | 1, watched, "told of the others");
+    let watched = signal::watch(signal);
+    assert_eq!(words.recover(me(), &bench.party), 0);
+    assert_eq!(signal.load(Relaxed) | 1, watched, "nothing came back");
+}
+
+#[test]
 fn lost_and_invented_bits_are_mended() {
     let bench = Bench::new(300);
     for level in 0..bench.shape.depth {
@@ -177,6 +196,40 @@ fn lost_and_invented_bits_are_mended() {
             bench.words().free(handle, me(), &bench.party).unwrap();
         }
     }
+}
+
+#[test]
+fn after_a_look_at_all_blocks_the_bits_tell_of_every_free_one() {
+    let bench = Bench::new(5000);
+    let words = bench.words();
+    let theirs: Vec<u64> = (0..1000).map(|_| words.try_take(other(), 0).unwrap()).collect();
+    let bits = &bench.table[bench.shape.starts[0]..];
+    bits.iter().for_each(|word| word.store(0, Relaxed));
+    assert_eq!(words.try_take(me(), u32::MAX), None, "no bit tells of any");
+    bench.party.0.borrow_mut().push(other());
+    assert_eq!(words.recover(me(), &bench.party), theirs.len() as u32);
+    // What the bits say is now what they said when the pool was new.
+    let new = Bench::new(5000);
+    for (word, fresh) in bits.iter().zip(&new.table[new.shape.starts[0]..]) {
+        assert_eq!(word.load(Relaxed), fresh.load(Relaxed));
+    }
+    assert_eq!(std::iter::from_fn(|| words.try_take(me(), 0)).count(), 5000);
+    // And now that none is free, no bit says that one is: whoever looks finds out at the top.
+    assert!(bits.iter().all(|word| word.load(Relaxed) == 0));
+}
+
+#[test]
+fn promises_that_nobody_keeps_are_taken_away_on_the_way_to_one_that_is_kept() {
+    let bench = Bench::new(5000);
+    let words = bench.words();
+    let taken: Vec<u64> = (0..5000).map(|_| words.try_take(me(), 0).unwrap()).collect();
+    let last = taken.iter().max_by_key(|handle| **handle as u32).unwrap();
+    words.free(*last, me(), &bench.party).unwrap();
+    let level = &bench.table[bench.shape.starts[1]..][..bench.shape.lens[1]];
+    level[0].store(u64::MAX, Relaxed);
+    bench.table[bench.shape.starts[2]].fetch_or(1, Relaxed);
+    assert_eq!(words.try_take(me(), 0).map(|handle| handle as u32), Some(5000));
+    assert_eq!(level[0].load(Relaxed) & !1, 0, "behind where it began");
 }
 
 #[test]
