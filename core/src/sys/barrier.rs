@@ -44,3 +44,63 @@ fn call(command: i32) -> bool {
     // SAFETY: takes numbers.
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    const END: u32 = u32::MAX;
+
+    fn wait_for(word: &AtomicU32, value: u32) -> u32 {
+        for looks in 1.. {
+            let seen = word.load(SeqCst);
+            if seen == value || seen == END {
+                return seen;
+            }
+            if looks % 1000 == 0 {
+                std::thread::yield_now();
+            }
+        }
+        END
+    }
+
+    #[test]
+    fn of_two_that_store_and_look_one_sees_the_other() {
+        prepare();
+        let [turn, done, frequent, rare, seen] = [const { AtomicU32::new(0) }; 5];
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1.. {
+                    if wait_for(&turn, round) == END {
+                        return;
+                    }
+                    frequent.store(round, Relaxed);
+                    light();
+                    seen.store(u32::from(rare.load(Relaxed) == round), Relaxed);
+                    done.store(round, SeqCst);
+                }
+            });
+            let begun = Instant::now();
+            for round in 1.. {
+                if begun.elapsed() > Duration::from_millis(300) {
+                    turn.store(END, SeqCst);
+                    return;
+                }
+                turn.store(round, SeqCst);
+                // The other one hears of it a moment later: sooner or later both store at the same time.
+                (0..round % 64).for_each(|_| std::hint::spin_loop());
+                rare.store(round, Relaxed);
+                assert!(heavy(), "registered, and so allowed");
+                let saw = frequent.load(Relaxed) == round;
+                wait_for(&done, round);
+                if !saw && seen.load(Relaxed) == 0 {
+                    turn.store(END, SeqCst);
+                    panic!("neither saw the other in round {round}");
+                }
+            }
+        });
+    }
+}
