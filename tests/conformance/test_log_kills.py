@@ -104,3 +104,36 @@ def judge(texts: list[str], survivors: list[Writer], ended: list[Writer]) -> Non
         most = writer.done if writer in survivors else writer.done + BATCH
         assert writer.done <= len(numbers) <= most, writer.name
     assert not found, "nobody else wrote"
+
+
+def test_each_kill_inside_a_claim_is_one_padded_record(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    languages = request.config.getoption("--languages").split(",")
+    path = tmp_path / "log"
+    keeper = Actor("rust")
+    actors: list[Actor] = []
+    inside = given_up = 0
+    try:
+        expect_ok(keeper, command("log_create", l="l", path=path, segment_len=8192))
+        for turn in range(4 * len(languages)):
+            actor = Actor(languages[turn % len(languages)])
+            actors.append(actor)
+            expect_ok(actor, command("log_open", l="l", path=path))
+            for number in range(random.randrange(4)):
+                expect_ok(actor, command("log_append", l="l", kind=1, data=f"{turn}.{number}".encode().hex()))
+            # Killed with so many records begun; what it finished or gave up before is no loss.
+            begun = random.randrange(3)
+            for number in range(begun):
+                expect_ok(actor, command("log_reserve", l="l", v=f"v{number}", kind=2, len=random.randrange(900)))
+            if random.randrange(2):
+                expect_ok(actor, command("log_reserve", l="l", v="w", kind=2, len=5))
+                expect_ok(actor, command("log_abandon", v="w"))
+                given_up += 1
+            inside += begun
+            actor.kill()
+        for language in languages:
+            assert all("." in text for text in read_all(language, path))
+        status = expect_ok(keeper, command("log_status", l="l"))
+        assert (int(status["dead"]), int(status["abandoned"])) == (inside, given_up)
+    finally:
+        for actor in (keeper, *actors):
+            actor.dispose()

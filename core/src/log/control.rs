@@ -63,13 +63,21 @@ fn control_path(directory: &Path) -> PathBuf {
     directory.join(layout::LOG_CONTROL_NAME)
 }
 
+/// The directory, so that it stays the same when the process goes to another one.
+fn absolute(directory: &Path, operation: &'static str) -> Result<PathBuf> {
+    if directory.as_os_str().is_empty() {
+        return Err(Error::new(ErrorKind::InvalidName, operation, "").with_detail("the path is empty"));
+    }
+    std::path::absolute(directory).map_err(|error| {
+        Error::from_errno(error.raw_os_error().unwrap_or(0), operation, directory.to_string_lossy())
+    })
+}
+
 /// Makes a new log: the directory, the control object, and then what [`open`] does.
 pub(super) fn create(options: &LogOptions, directory: &Path) -> Result<Control> {
     let operation = "create log";
     let parameters = options.parameters(operation, directory)?;
-    if directory.as_os_str().is_empty() {
-        return Err(Error::new(ErrorKind::InvalidName, operation, "").with_detail("the path is empty"));
-    }
+    let directory = &absolute(directory, operation)?;
     let fail =
         |errno: nix::errno::Errno| Error::from_errno(errno as i32, operation, directory.to_string_lossy());
     // Leave to search where there is leave to read.
@@ -79,6 +87,7 @@ pub(super) fn create(options: &LogOptions, directory: &Path) -> Result<Control> 
         Err(nix::errno::Errno::EEXIST) => {}
         Err(errno) => return Err(fail(errno)),
     }
+    expect_no_segments(directory, operation)?;
     let region = RegionOptions::new().mode(options.mode).arena_len(0).attachments(layout::LOG_SLOT_COUNT);
     let fill = |bytes: &crate::SharedBytes<'_>| bytes.write_at(0, bytemuck::bytes_of(&parameters));
     region
@@ -87,9 +96,25 @@ pub(super) fn create(options: &LogOptions, directory: &Path) -> Result<Control> 
     open(directory, true)
 }
 
+/// Fails when there are segments without a control object: those of a log that somebody removed in part. A new one would
+/// take them for its own.
+fn expect_no_segments(directory: &Path, operation: &'static str) -> Result<()> {
+    let fail =
+        |errno: nix::errno::Errno| Error::from_errno(errno as i32, operation, directory.to_string_lossy());
+    let segments = file::names_with_prefix(directory, layout::LOG_SEGMENT_PREFIX).map_err(fail)?;
+    if segments.is_empty() || control_path(directory).exists() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::AlreadyExists, operation, directory.to_string_lossy()).with_detail(format!(
+        "{} segments of a log whose control object is gone: move or remove them first",
+        segments.len()
+    )))
+}
+
 /// Opens a log's control object. For writing, the log is ready then.
 pub(super) fn open(directory: &Path, writable: bool) -> Result<Control> {
     let operation = "open log";
+    let directory = &absolute(directory, operation)?;
     let told = |error: Error| error.about(operation, directory.to_string_lossy());
     let path = control_path(directory);
     if !writable {

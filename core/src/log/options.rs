@@ -153,7 +153,13 @@ impl LogOptions {
         let wanted = self.parameters(operation, &directory)?;
         let found = match control::open(&directory, true) {
             Err(error) if error.kind() == ErrorKind::NotFound => match control::create(self, &directory) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => control::open(&directory, true)?,
+                Err(exists) if exists.kind() == ErrorKind::AlreadyExists => {
+                    // Somebody was faster; or it is not the control object that exists.
+                    control::open(&directory, true).map_err(|error| match error.kind() {
+                        ErrorKind::NotFound => exists,
+                        _ => error,
+                    })?
+                }
                 created => created?,
             },
             found => found?,

@@ -63,3 +63,43 @@ fn a_permission_that_was_lost() {
         expect(a_permission_that_was_lost, trouble, ErrorKind::PermissionDenied);
     }
 }
+
+/// Somebody removed a log in part. What is left is not taken for a part of a new one.
+#[test]
+fn segments_without_a_control_object() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    Log::create(&path).unwrap().append(1, b"x").unwrap();
+    std::fs::remove_file(path.join("control")).unwrap();
+    assert_eq!(Log::open(&path).unwrap_err().kind(), ErrorKind::NotFound);
+    for error in [Log::create(&path).unwrap_err(), Log::open_or_create(&path).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert!(error.to_string().contains("1 segments of a log whose control object is gone"), "{error}");
+    }
+    std::fs::remove_file(path.join("segment-00000000000000000000.log")).unwrap();
+    Log::create(&path).unwrap().append(1, b"x").unwrap();
+}
+
+#[test]
+fn a_process_that_goes_to_another_directory() {
+    if let Some(arguments) = role() {
+        std::env::set_current_dir(&arguments[0]).unwrap();
+        let log = LogOptions::new().segment_len(4096).create("relative").unwrap();
+        let other = Log::open("./relative").unwrap();
+        std::env::set_current_dir("/").unwrap();
+        for log in [&log, &other] {
+            for number in 0..10 {
+                log.append(number, &[1; 1000]).unwrap();
+            }
+        }
+        log.flush().unwrap();
+        assert_eq!(other.reader(ReadFrom::Start).unwrap().map(Result::unwrap).count(), 20);
+        say(log.directory().display());
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let mut helper = Helper::start(a_process_that_goes_to_another_directory, &[path]);
+    helper.expect(&format!("{path}/relative"));
+    helper.finish();
+}
