@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ._errors import RecordTooLargeError
 from ._native import Log, TextLogger, _LineWriter
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class LogHandler(logging.Handler):
 
     Formats of a plain ``logging.Formatter`` (or none) in ``%`` style that use attributes, the time and widths are made
     without Python, with the same result; other formatters, and records with an exception or a stack, are formatted
-    by Python. It takes no lock: an append needs none.
+    by Python. It takes no lock: an append needs none. A text that is longer than a record may be is cut.
     """
 
     def __init__(
@@ -68,8 +69,12 @@ class LogHandler(logging.Handler):
         """Appends a record. What goes wrong is reported by ``handleError``."""
         try:
             writer = self._writer
-            if writer is None or not writer.write(record):
-                text = self.format(record).encode("utf-8", "replace")
+            try:
+                is_written = writer is not None and writer.write(record)
+            except RecordTooLargeError:
+                is_written = False
+            if not is_written:
+                text = _cut(self.format(record).encode("utf-8", "replace"), self.log.max_record_len)
                 self.log.append(text, (record.levelno or 0) if self.kind is None else self.kind)
         except RecursionError:
             raise
@@ -94,6 +99,11 @@ class LogHandler(logging.Handler):
 
 
 _DEFAULT = logging.Formatter()
+
+
+def _cut(text: bytes, most: int) -> bytes:
+    """As much of a text as fits, in whole characters: a part of a message says more than none."""
+    return text if len(text) <= most else text[:most].decode("utf-8", "ignore").encode()
 
 
 def _rebuild(

@@ -122,6 +122,8 @@ mod _native {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::error::load_classes(module.py())?;
         super::quick::install(module.py())?;
+        let end_waits = wrap_pyfunction!(super::waiting::_end_waits, module)?;
+        module.py().import("atexit")?.call_method1("register", (end_waits,))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -254,3 +257,21 @@ def test_what_a_handler_raises_ends_a_wait(region: Region, obstacle: Obstacle) -
         signal.signal(signal.SIGALRM, before)
     obstacle.mutex.release()
     assert not obstacle.mutex.locked()
+
+
+def test_daemon_threads_that_wait_when_the_interpreter_ends(tmp_path: Path) -> None:
+    """They begin to wait while it ends: nothing is said, and nothing hangs."""
+    program = """
+        import sys, threading, shmkit
+        log = shmkit.Log.create(sys.argv[1])
+        for _ in range(50):
+            threading.Thread(target=log.reader().read, args=(None,), daemon=True).start()
+    """
+    for turn in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / str(turn))],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
