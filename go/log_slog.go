@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"unicode/utf8"
 )
 
 // Writer returns an [io.Writer] that appends a record of this kind at each Write. A newline at the end is left out: what the
@@ -28,6 +29,8 @@ func (w logWriter) Write(line []byte) (int, error) {
 
 // SlogHandler appends the records of [slog] to a log, as the standard library's handlers format them. Unlike these it takes no
 // lock: goroutines and processes append at once.
+//
+// A line that is longer than a record may be is cut: a [slog.Logger] would drop the error and the line with it.
 //
 // A record's kind is its level in the numbers that all languages of this library use: 10 for Debug, 20 for Info, 30 for
 // Warn, 40 for Error.
@@ -102,8 +105,23 @@ func (h *SlogHandler) Handle(ctx context.Context, record slog.Record) error {
 	if err := line.handler.Handle(ctx, record); err != nil {
 		return err
 	}
-	_, err := h.log.Append(kindOfLevel(record.Level), bytes.TrimSuffix(line.buffer.Bytes(), []byte{'\n'}))
+	text := bytes.TrimSuffix(line.buffer.Bytes(), []byte{'\n'})
+	if h.log.words.me != nil {
+		text = cutText(text, h.log.words.maxRecordLen)
+	}
+	_, err := h.log.Append(kindOfLevel(record.Level), text)
 	return err
+}
+
+// cutText returns as much of a text as fits, in whole characters: a part of a message says more than none.
+func cutText(text []byte, most int) []byte {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most]
 }
 
 // kindOfLevel returns the kind of a record, whose levels are 4 apart where those of other languages are 10.

@@ -550,6 +550,20 @@ func TestSlogHandlersFormatAsTheStandardOnes(t *testing.T) {
 	}
 }
 
+func TestSlogCutsLinesThatAreTooLong(t *testing.T) {
+	log := newLog(t, shmkit.WithMaxRecordLen(len("level=INFO msg=ääää")+1))
+	noTime := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	slog.New(shmkit.NewSlogHandler(log, &slog.HandlerOptions{ReplaceAttr: noTime})).Info(strings.Repeat("ä", 50))
+	if texts := textsOf(t, log); len(texts) != 1 || texts[0] != "level=INFO msg=ääää" {
+		t.Fatalf("%q", texts)
+	}
+}
+
 func TestSlogManyGoroutines(t *testing.T) {
 	log := newLog(t)
 	logger := slog.New(shmkit.NewSlogJSONHandler(log, nil)).With("common", 1)

@@ -184,3 +184,12 @@ def test_logging_is_imported_only_by_who_uses_it() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env=dict(os.environ))
     with pytest.raises(AttributeError):
         getattr(shmkit, "no_such_" + "name")
+
+
+def test_a_text_that_is_too_long_is_cut_between_characters(tmp_path: Path) -> None:
+    log = Log.create(tmp_path / "short", max_record_len=11)
+    handler = LogHandler(log)
+    for formatter in [None, logging.Formatter("{message}", style="{")]:
+        handler.setFormatter(formatter)
+        handler.handle(logging.makeLogRecord({"msg": "ä" * 20, "levelno": 20}))
+    assert [(bytes(record).decode(), record.kind) for record in log] == [("ä" * 5, 20)] * 2
