@@ -27,9 +27,9 @@ go-module: setup        ## the Go release module as a file proxy, in build/go-mo
 install:                ## the C library, header and pkg-config file under PREFIX (DESTDIR is respected)
 	tools/c-install.sh $(PREFIX)
 
-setup:
+setup:                  ## what the tools need, into .venv; says which parts of a toolchain are missing
 	tools/setup.sh
 
-clean:
+clean:                  ## removes everything that was built or installed into the checkout
 	cargo clean
 	rm -rf build .venv
