@@ -361,7 +361,7 @@ static void it_refuses_what_cannot_be(void) {
     shmkit_log_words_t words = {sizeof words, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0};
     EXPECT(SHMKIT_READ_ONLY, shmkit_log_words(other, &words, &error));
     EXPECT(SHMKIT_OK, shmkit_log_words(same, &words, &error));
-    CHECK(*words.tail > 0 && words.segment_len == 8192 && words.max_record_len == 100);
+    CHECK(words.tail && words.segment_len == 8192 && words.max_record_len == 100);
     shmkit_log_reader_free(reader);
     shmkit_log_free(other);
     shmkit_log_free(same);
