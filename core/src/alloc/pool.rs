@@ -232,6 +232,9 @@ impl Pool {
     }
 
     /// Takes a block if one is free or belongs to somebody who died; `None` if there is none.
+    ///
+    /// In a pool of more than 512 blocks for each attached process, one may be missed for up to 10 ms that somebody frees while
+    /// another is looking at it; [`Pool::allocate`] misses none.
     #[inline]
     pub fn try_allocate(&self) -> Result<Option<PoolBlock<'_>>> {
         Ok(self.try_take()?.map(|handle| PoolBlock::new(self, handle)))

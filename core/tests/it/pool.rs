@@ -238,6 +238,42 @@ fn blocks_come_back_from_the_dead() {
     assert_eq!(pool.status().free, 8);
 }
 
+#[test]
+fn what_was_freed_last_is_taken_first() {
+    let name = Name::new("pool-last");
+    let region = region(&name);
+    let pool = region.pool("p", PoolOptions::new(64, 100)).unwrap();
+    let handles: Vec<u64> = std::iter::from_fn(|| pool.try_take().unwrap()).collect();
+    for (sooner, later) in [(20, 50), (60, 30)] {
+        pool.free(handles[sooner]).unwrap();
+        pool.free(handles[later]).unwrap();
+        let again = pool.try_take().unwrap().expect("two are free");
+        assert_eq!(again as u32, handles[later] as u32, "its bytes are in the cache");
+        pool.try_take().unwrap().expect("one is free");
+    }
+}
+
+#[test]
+fn a_close_in_the_middle_of_an_allocation_loses_no_block() {
+    let name = Name::new("pool-close");
+    let region = region(&name);
+    let kept = region.pool("p", PoolOptions::new(64, 4)).unwrap();
+    for _ in 0..300 {
+        let closing = region.find_pool("p").unwrap();
+        std::thread::scope(|scope| {
+            let taker = scope.spawn(|| {
+                while let Ok(block) = closing.try_allocate() {
+                    drop(block);
+                }
+            });
+            std::thread::yield_now();
+            closing.close().unwrap();
+            taker.join().unwrap();
+        });
+    }
+    assert_eq!(kept.status().free, 4);
+}
+
 /// So many blocks that a look at all of them is worth avoiding.
 const MANY: u32 = 100_000;
 

@@ -152,6 +152,18 @@ fn blocks_of_the_dead_come_back_and_published_ones_stay() {
 }
 
 #[test]
+fn each_owner_is_judged_by_itself() {
+    let bench = Bench::new(2);
+    let words = bench.words();
+    let dead = owner_id(2, 1);
+    let living = words.try_take(other(), 0).unwrap();
+    words.try_take(dead, 0).unwrap();
+    bench.party.0.borrow_mut().push(dead);
+    assert_eq!(words.recover(me(), &bench.party), 1);
+    assert!(words.is_mine(living, other()).is_ok());
+}
+
+#[test]
 fn who_waits_gets_what_the_dead_had_and_else_gives_up() {
     let bench = Bench::new(1);
     let words = bench.words();
