@@ -3,8 +3,9 @@
 //! Invariants:
 //! - The parameters are in place before the object has a name, and never change.
 //! - Nobody appends before the log is *ready*: the first to open it after a start of the machine (or after the directory was
-//!   copied) looks at what is there and repairs it. Everybody who attaches does so behind the **gate**, a kernel lock on
-//!   one byte of the object, so whoever is inside and finds nobody else attached knows that nobody appends.
+//!   copied) looks at what is there and repairs it. Until then everybody who attaches does so behind the **gate**, a kernel
+//!   lock on one byte of the object, so whoever is inside and finds nobody else attached knows that nobody appends. A log
+//!   that is ready stays so while the machine runs: then nobody needs the gate, nor waits for who is stopped inside.
 //! - The gate is no word in memory on purpose: words of the last run of the machine may come back from the disk in any
 //!   mixture, and one that says *locked* must keep nobody out. All words are set anew before the log is ready.
 //!
@@ -21,7 +22,7 @@ use nix::sys::mman::MsFlags;
 
 use super::options::{Durability, LogOptions};
 use super::recovery::{self, Recovery};
-use crate::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use crate::atomic::Ordering::{Relaxed, SeqCst};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, LOG_CONTROL_LEN, LOG_CONTROL_OFFSET, LogControl, LogParameters};
 use crate::protocol::owner::slot_index;
@@ -120,6 +121,16 @@ pub(super) fn open(directory: &Path, writable: bool) -> Result<Control> {
     if !writable {
         let region = Region::open_read_only(path).map_err(told)?;
         return Control::over(region, directory).map_err(told);
+    }
+    // Looked at without attaching: who repairs the log must find nobody.
+    let looked = Region::open_read_only(path.clone()).and_then(|region| Control::over(region, directory));
+    if looked.map_err(told)?.is_ready()? {
+        let region = Region::open(path.clone()).map_err(told)?;
+        let control = Control::over(region, directory).map_err(told)?;
+        // Unless another log has taken its place meanwhile.
+        if control.is_ready()? {
+            return Ok(control);
+        }
     }
     let gate = Gate::take(&path, directory)?;
     let region = Region::open(path).map_err(told)?;
@@ -231,11 +242,10 @@ impl Control {
 
     /// Repairs the log if nobody has since the machine started. The gate is ours.
     fn make_ready(&mut self) -> Result<()> {
-        let home = self.home()?;
-        let is_ready = self.words().home.iter().map(|word| word.load(Acquire)).eq(home);
-        if is_ready || self.has_company() {
+        if self.is_ready()? || self.has_company() {
             return Ok(());
         }
+        let home = self.home()?;
         let recovery = recovery::run(self)?;
         let words = self.words();
         words.recoveries.fetch_add(1, Relaxed);
@@ -247,6 +257,12 @@ impl Control {
             .map_err(|errno| self.system_error(errno, "open log"))?;
         self.recovery = Some(recovery);
         Ok(())
+    }
+
+    /// Whether somebody has made the log ready in this run of the machine.
+    fn is_ready(&self) -> Result<bool> {
+        let home = self.home()?;
+        Ok(self.words().home.iter().map(|word| word.load(SeqCst)).eq(home))
     }
 
     /// The run of the machine and the object itself.

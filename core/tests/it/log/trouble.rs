@@ -1,8 +1,10 @@
 //! A writer that cannot get a new segment is told why, appends what fits, and harms nobody.
 
+use std::os::fd::AsRawFd;
+
 use shmkit::{ErrorKind, Log, LogOptions, ReadFrom};
 
-use crate::common::{Helper, role, say};
+use crate::common::{Helper, PATIENCE, role, say};
 
 /// Fills the segment, and says with which kind of error that ended.
 fn fill(log: &Log) -> ErrorKind {
@@ -102,4 +104,26 @@ fn a_process_that_goes_to_another_directory() {
     let mut helper = Helper::start(a_process_that_goes_to_another_directory, &[path]);
     helper.expect(&format!("{path}/relative"));
     helper.finish();
+}
+
+/// A process that is stopped while it opens a log keeps nobody else out, once the log is ready.
+#[test]
+fn an_opener_that_is_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    drop(Log::create(&path).unwrap());
+    let control = std::fs::OpenOptions::new().read(true).write(true).open(path.join("control")).unwrap();
+    // SAFETY: all zeros is a lock of nothing; what matters is set below.
+    let mut gate: libc::flock = unsafe { std::mem::zeroed() };
+    gate.l_type = libc::F_WRLCK as i16;
+    gate.l_start = shmkit::layout::LOG_GATE_BYTE;
+    gate.l_len = 1;
+    // SAFETY: asks for a lock on a descriptor that is open.
+    assert_eq!(unsafe { libc::fcntl(control.as_raw_fd(), libc::F_OFD_SETLK, &raw const gate) }, 0);
+    let (tell, told) = std::sync::mpsc::channel();
+    let opener = path.clone();
+    std::thread::spawn(move || tell.send(Log::open(opener).and_then(|log| log.append(1, b"x"))));
+    told.recv_timeout(PATIENCE).expect("it waits for the gate").unwrap();
+    drop(control);
+    assert_eq!(Log::open(&path).unwrap().reader(ReadFrom::Start).unwrap().count(), 1);
 }
