@@ -116,6 +116,27 @@ fn statistics_say_what_there_is() {
     }
 }
 
+/// Also while another handle keeps the process attached.
+#[test]
+fn a_closed_handle_does_nothing() {
+    let name = format!("unit-heap-closed-{}", std::process::id());
+    let options = HeapOptions::new(10_000);
+    let region = options.region_options().create(name.as_str(), 64).unwrap();
+    Region::unlink(name.as_str()).unwrap();
+    let (closed, open) = (region.heap("h", options).unwrap(), region.find_heap("h").unwrap());
+    let block = closed.reserve(10, 16).unwrap();
+    closed.close().unwrap();
+    let refused = [
+        kind(closed.reserve(10, 16)),
+        kind(closed.free(block)),
+        kind(closed.usable_size(block)),
+        kind(closed.address(block, 10)),
+        kind(closed.check()),
+    ];
+    assert_eq!(refused, [ErrorKind::Closed; 5]);
+    open.free(block).unwrap();
+}
+
 #[test]
 fn a_heap_is_found_with_what_it_was_created() {
     let name = format!("unit-heap-find-{}", std::process::id());
