@@ -318,13 +318,14 @@ fn an_exhausted_pool_of_many_blocks_finds_those_of_the_dead_at_once_and_what_no_
         victim.kill();
         kept.push(pool.try_take().unwrap().unwrap_or_else(|| panic!("round {round}: it came back")));
     }
-    // All bits go, as if their writers had died before they wrote.
+    // All bits go, as if their writers had died before they wrote; and somebody has just looked.
+    let elsewhere = region.find_pool("p").unwrap();
+    assert!(elsewhere.try_take().unwrap().is_none());
     pool.free(kept.pop().unwrap()).unwrap();
     let layout = pool.layout();
     for word in layout.levels.iter().flat_map(|(start, len)| &layout.words[*start..start + len]) {
         word.store(0, SeqCst);
     }
-    let elsewhere = region.find_pool("p").unwrap();
     let deadline = std::time::Instant::now() + PATIENCE;
     while elsewhere.try_take().unwrap().is_none() {
         assert!(std::time::Instant::now() < deadline, "one is free");

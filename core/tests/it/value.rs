@@ -55,6 +55,27 @@ fn numbers_and_structs_are_what_was_stored() {
 }
 
 #[test]
+fn values_of_every_length_are_whole() {
+    let name = Name::new("value-lengths");
+    let region = Region::create(&*name, 64).unwrap();
+    for len in (1..20).chain([127, 128, 129, 1000]) {
+        let bytes: Vec<u8> = (1..=len).map(|byte| byte as u8).collect();
+        let value = region.value_bytes(&format!("v{len}"), len, None, &bytes).unwrap();
+        let mut seen = vec![0; len];
+        let version = value.load(&mut seen).unwrap();
+        assert_eq!(seen, bytes);
+        let other: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
+        assert!(value.try_store(&other).unwrap());
+        value.load(&mut seen).unwrap();
+        assert_eq!(seen, other);
+        assert!(!value.store_if(version, &bytes).unwrap(), "it is another one");
+        value.store(&bytes).unwrap();
+        value.load(&mut seen).unwrap();
+        assert_eq!(seen, bytes);
+    }
+}
+
+#[test]
 fn the_types_must_be_the_same() {
     let name = Name::new("value-types");
     let region = region(&name);
