@@ -279,6 +279,8 @@ package shmkit
 // #cgo nocallback shmkit_pool_free_block
 // #cgo noescape shmkit_pool_open
 // #cgo nocallback shmkit_pool_open
+// #cgo noescape shmkit_pool_owners
+// #cgo nocallback shmkit_pool_owners
 // #cgo noescape shmkit_pool_publish
 // #cgo nocallback shmkit_pool_publish
 // #cgo noescape shmkit_pool_recover

@@ -172,6 +172,36 @@ func (p *Pool) Status() (PoolStatus, error) {
 	}, failure(answer, &details)
 }
 
+// PoolOwner is a process that has blocks of a pool.
+type PoolOwner struct {
+	// Index of its attachment's slot, and its process id; the latter 0 when the slot has a new owner.
+	Slot, PID int
+	// Whether it lives.
+	Alive bool
+	// Number of its blocks.
+	Count int
+}
+
+// Owners returns who has how many blocks, the dead included. Errors: [ErrClosed].
+func (p *Pool) Owners() ([]PoolOwner, error) {
+	found, err := listed(func(places *C.shmkit_pool_owner_t, room C.size_t, count *C.size_t) error {
+		details := newDetails()
+		status := C.shmkit_pool_owners(p.native(), places, room, count, &details)
+		runtime.KeepAlive(p)
+		return failure(status, &details)
+	})
+	owners := make([]PoolOwner, len(found))
+	for i, owner := range found {
+		owners[i] = PoolOwner{
+			Slot:  int(owner.slot),
+			PID:   int(owner.pid),
+			Alive: owner.flags&C.SHMKIT_BLOCK_OWNER_ALIVE != 0,
+			Count: int(owner.count),
+		}
+	}
+	return owners, err
+}
+
 // BlockState says what a block is.
 type BlockState uint32
 

@@ -205,6 +205,8 @@ func TestCloseEndsAWaitForABlock(t *testing.T) {
 	expect(t, err, shmkit.ErrClosed)
 	_, err = again.Status()
 	expect(t, err, shmkit.ErrClosed)
+	_, err = again.Owners()
+	expect(t, err, shmkit.ErrClosed)
 	succeed(t, block.Free())
 }
 
@@ -286,7 +288,15 @@ func TestBlocksComeBackFromTheDead(t *testing.T) {
 	if owned != 3 || published != 1 {
 		t.Fatalf("%+v", blocks)
 	}
+	owners, err := pool.Owners()
+	succeed(t, err)
+	if len(owners) != 1 || owners[0].PID != child.command.Process.Pid || owners[0].Count != 3 || !owners[0].Alive {
+		t.Errorf("%+v", owners)
+	}
 	child.kill()
+	if owners, err = pool.Owners(); err != nil || len(owners) != 1 || owners[0].Alive {
+		t.Errorf("%+v %v", owners, err)
+	}
 	block, err := pool.Allocate(soon(t, 20*time.Second))
 	succeed(t, err)
 	left, err := pool.Adopt(handle)

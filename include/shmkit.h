@@ -1217,6 +1217,18 @@ typedef struct {
     uint32_t recovered;
 } shmkit_pool_status_t;
 
+// A process that has blocks of a pool.
+typedef struct {
+    // Its slot.
+    uint32_t slot;
+    // Its process id; 0 when the slot has a new owner.
+    uint32_t pid;
+    // Number of its blocks.
+    uint32_t count;
+    // SHMKIT_BLOCK_OWNER_ALIVE, or 0.
+    uint32_t flags;
+} shmkit_pool_owner_t;
+
 // What one block is.
 typedef struct {
     // sizeof(shmkit_pool_block_status_t).
@@ -2691,6 +2703,15 @@ void shmkit_pool_free(shmkit_pool_t *pool);
 // INVALID_ARGUMENT, CLOSED.
 shmkit_status_t shmkit_pool_status(const shmkit_pool_t *pool,
                                    shmkit_pool_status_t *out,
+                                   shmkit_error_t *error);
+
+// Writes what there is of the first `capacity` processes that have blocks, the dead included. `*count`, unless NULL, becomes the
+// number of all; it changes when others allocate. `owners` of NULL with a `capacity` of 0 only asks for that. Fails with
+// INVALID_ARGUMENT, CLOSED.
+shmkit_status_t shmkit_pool_owners(const shmkit_pool_t *pool,
+                                   shmkit_pool_owner_t *owners,
+                                   size_t capacity,
+                                   size_t *count,
                                    shmkit_error_t *error);
 
 // What the block of this index is, from 0 to one below the number of blocks. Set `out->size` to

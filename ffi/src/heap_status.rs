@@ -5,10 +5,9 @@ use std::mem::size_of;
 
 use core_crate::{HeapBlock, HeapOwner, Result};
 
-use crate::boundary::{answer, attempt, borrow};
+use crate::boundary::{Call, answer, attempt, borrow};
 use crate::error::{Details, Status};
 use crate::heap::{HeapHandle, give};
-use crate::object::Label;
 
 /// A heap in numbers. Bytes are those that blocks offer; the words before them count nowhere.
 #[repr(C)]
@@ -156,7 +155,7 @@ pub unsafe extern "C" fn shmkit_heap_blocks(
         attempt(error, || {
             let handle = borrow(heap, OPERATION)?;
             let found = handle.heap.blocks()?;
-            list(&handle.label, &found, report, (blocks, capacity), count)
+            list(&handle.label.call(OPERATION), &found, report, (blocks, capacity), count)
         })
     }
 }
@@ -187,7 +186,7 @@ pub unsafe extern "C" fn shmkit_heap_owners(
         attempt(error, || {
             let handle = borrow(heap, OPERATION)?;
             let found = handle.heap.owners()?;
-            list(&handle.label, &found, report, (owners, capacity), count)
+            list(&handle.label.call(OPERATION), &found, report, (owners, capacity), count)
         })
     }
 }
@@ -200,15 +199,15 @@ fn flag(set: bool, bit: u32) -> u32 {
 ///
 /// # Safety
 /// `places` is null or has room for as many as it says; `count` is null or valid.
-unsafe fn list<F, T>(
-    label: &Label,
+pub(crate) unsafe fn list<F, T>(
+    call: &Call<'_>,
     found: &[F],
     report: impl Fn(&F) -> T,
     (places, capacity): (*mut T, usize),
     count: *mut usize,
 ) -> Result<()> {
     if places.is_null() && capacity > 0 {
-        return Err(label.call("inspect heap").refuse("the place for the result is NULL"));
+        return Err(call.refuse("the place for the result is NULL"));
     }
     for (index, entry) in found.iter().take(capacity).enumerate() {
         // SAFETY: `index` is below `capacity`, and the caller's promise.

@@ -3,11 +3,12 @@
 use std::ffi::c_void;
 use std::mem::size_of;
 
-use core_crate::ErrorKind;
 use core_crate::layout::POOL_LEVELS;
+use core_crate::{ErrorKind, PoolOwner};
 
 use crate::boundary::{answer, attempt, borrow};
 use crate::error::{Details, Status};
+use crate::heap_status::{BLOCK_OWNER_ALIVE, list};
 use crate::options::{self, Options};
 use crate::pool::PoolHandle;
 
@@ -51,6 +52,20 @@ pub struct PoolBlockAnswer {
     pub pid: u32,
     /// 1 if this process has it.
     pub mine: u32,
+}
+
+/// A process that has blocks of a pool.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PoolOwnerReport {
+    /// Its slot.
+    pub slot: u32,
+    /// Its process id; 0 when the slot has a new owner.
+    pub pid: u32,
+    /// Number of its blocks.
+    pub count: u32,
+    /// SHMKIT_BLOCK_OWNER_ALIVE, or 0.
+    pub flags: u32,
 }
 
 /// The words of a pool and of this process, for languages that use them without a call.
@@ -153,6 +168,39 @@ pub unsafe extern "C" fn shmkit_pool_status(
                 recovered: status.recovered,
             };
             options::store(out, answer, &call)
+        })
+    }
+}
+
+/// Writes what there is of the first `capacity` processes that have blocks, the dead included. `*count`, unless NULL, becomes the
+/// number of all; it changes when others allocate. `owners` of NULL with a `capacity` of 0 only asks for that. Fails with
+/// INVALID_ARGUMENT, CLOSED.
+///
+/// # Safety
+/// `pool` is null or a handle; `owners` is null or has room for `capacity`; `count` and `error` are null or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmkit_pool_owners(
+    pool: *const PoolHandle,
+    owners: *mut PoolOwnerReport,
+    capacity: usize,
+    count: *mut usize,
+    error: *mut Details,
+) -> Status {
+    let report = |owner: &PoolOwner| PoolOwnerReport {
+        slot: owner.slot,
+        pid: owner.pid,
+        count: owner.count,
+        flags: if owner.alive { BLOCK_OWNER_ALIVE } else { 0 },
+    };
+    // SAFETY: the caller's promises, handed on.
+    unsafe {
+        attempt(error, || {
+            let handle = borrow(pool, STATUS)?;
+            let call = handle.label.call(STATUS);
+            if handle.pool.is_closed() {
+                return Err(call.error(ErrorKind::Closed));
+            }
+            list(&call, &handle.pool.status().owners, report, (owners, capacity), count)
         })
     }
 }

@@ -220,10 +220,16 @@ fn after_a_look_at_all_blocks_the_bits_tell_of_every_free_one() {
     assert_eq!(words.try_take(me(), u32::MAX), None, "no bit tells of any");
     bench.party.0.borrow_mut().push(other());
     assert_eq!(words.recover(me(), &bench.party), theirs.len() as u32);
-    // What the bits say is now what they said when the pool was new.
+    // What the bits say is now what they said when the pool was new; also where only some were missing.
     let new = Bench::new(5000);
-    for (word, fresh) in bits.iter().zip(&new.table[new.shape.starts[0]..]) {
-        assert_eq!(word.load(Relaxed), fresh.load(Relaxed));
+    for level in 1..=bench.shape.depth {
+        for (word, fresh) in bits.iter().zip(&new.table[new.shape.starts[0]..]) {
+            assert_eq!(word.load(Relaxed), fresh.load(Relaxed));
+        }
+        if level < bench.shape.depth {
+            bench.table[bench.shape.starts[level]..].iter().for_each(|word| word.store(0, Relaxed));
+            words.recover(me(), &bench.party);
+        }
     }
     assert_eq!(std::iter::from_fn(|| words.try_take(me(), 0)).count(), 5000);
     // And now that none is free, no bit says that one is: whoever looks finds out at the top.
