@@ -112,7 +112,7 @@ impl Inner {
         len: usize,
         fill: impl FnOnce(&Pinned<'_>, Claim) -> Result<T>,
     ) -> Result<T> {
-        let me = self.control.memory.me(OPERATION)?;
+        let me = self.control.memory.me(OPERATION).map_err(|error| self.refused(error))?;
         self.check(len)?;
         let time_ns = self.now_ns();
         loop {
@@ -138,6 +138,12 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Why nobody appends through this handle, in the words of the log; else the error as it is.
+    #[cold]
+    fn refused(&self, error: Error) -> Error {
+        self.expect_writable(OPERATION).err().unwrap_or(error)
     }
 
     #[inline]

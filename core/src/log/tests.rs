@@ -156,13 +156,17 @@ fn a_read_only_handle_changes_nothing() {
     let (directory, log) = log(LogOptions::new());
     log.append(1, b"x").unwrap();
     let reading = Log::open_read_only(directory.path().join("log")).unwrap();
-    assert_eq!(reading.append(1, b"y").unwrap_err().kind(), ErrorKind::ReadOnly);
+    let error = reading.append(1, b"y").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReadOnly);
+    assert!(error.to_string().contains("log': is read-only here"), "{error}");
     assert_eq!(reading.flush().unwrap_err().kind(), ErrorKind::ReadOnly);
     let mut reader = reading.reader(ReadFrom::Start).unwrap();
     assert_eq!(reader.read().unwrap().unwrap().to_vec(), b"x");
     log.append(2, b"later").unwrap();
     let wait = Wait::timeout(std::time::Duration::from_secs(20));
     assert_eq!(reader.read_wait(&wait).unwrap().to_vec(), b"later");
+    reading.close().unwrap();
+    assert_eq!(reading.append(1, b"y").unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[test]
