@@ -84,6 +84,8 @@ fn the_constants_are_what_the_page_says() {
         ("### Block word", format!("0…1 | {HEAP_FREE} free, {HEAP_USED} used, {HEAP_END} the end")),
         ("### Block word", format!("| {} | `PREVIOUS_FREE`", HEAP_PREVIOUS_FREE.trailing_zeros())),
         ("### Block word", format!("| {HEAP_SIZE_SHIFT}…63 | size")),
+        ("### Block word", format!("{HEAP_FANOUT}n + 1 to {HEAP_FANOUT}n + {HEAP_FANOUT}")),
+        ("### Block word", format!("`bins` 0 to {} are lists", HEAP_SMALL - 1)),
         ("### Slot:", format!("byte 2^{}", TOKEN_BASE.trailing_zeros())),
         ("### Log parameters", format!("`{}`", LOG_MAGIC.escape_ascii())),
         ("### Log words", format!("at offset {LOG_CONTROL_OFFSET}")),
