@@ -159,6 +159,21 @@ fn a_log_whose_last_file_was_cut_is_opened_and_goes_on() {
 }
 
 #[test]
+fn a_record_whose_word_is_zero() {
+    // Near the end, where the tail has not come yet, and far from it.
+    for behind in [1, 30] {
+        let (_directory, log) = small_log();
+        log.append(1, &[1; 100]).unwrap();
+        let position = log.append(2, &[2; 100]).unwrap();
+        (0..behind).for_each(|kind| drop(log.append(3 + kind, &[3; 100]).unwrap()));
+        damage(&log, position, &[0; 8]);
+        let found = read_all(&mut log.reader(ReadFrom::Start).unwrap());
+        assert_eq!(found[..3], [Ok(1), Err(ErrorKind::Corrupted), Ok(3)]);
+        assert_eq!(found.len(), 2 + behind as usize);
+    }
+}
+
+#[test]
 fn a_writer_that_comes_behind_it() {
     let (_directory, log) = small_log();
     log.append(1, &[1; 100]).unwrap();
