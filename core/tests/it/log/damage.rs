@@ -165,7 +165,9 @@ fn a_record_whose_word_is_zero() {
         let (_directory, log) = small_log();
         log.append(1, &[1; 100]).unwrap();
         let position = log.append(2, &[2; 100]).unwrap();
-        (0..behind).for_each(|kind| drop(log.append(3 + kind, &[3; 100]).unwrap()));
+        for kind in 0..behind {
+            log.append(3 + kind, &[3; 100]).unwrap();
+        }
         damage(&log, position, &[0; 8]);
         let found = read_all(&mut log.reader(ReadFrom::Start).unwrap());
         assert_eq!(found[..3], [Ok(1), Err(ErrorKind::Corrupted), Ok(3)]);
