@@ -141,3 +141,46 @@ func TestNoReaderSeesAHalfAndNoUpdateIsLost(t *testing.T) {
 		t.Error(now, err)
 	}
 }
+
+// A long value takes so long to read that writers overtake its readers.
+func TestWhoIsOvertakenReadsAgain(t *testing.T) {
+	type long [2000]uint64
+	region := newRegion(t, 64, shmkit.WithArenaLen(1<<18))
+	value := opened[*shmkit.Value[long]](t)(shmkit.OpenValue(region, "long", long{}))
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	for range 2 {
+		writers.Add(1)
+		go func() {
+			defer writers.Done()
+			var next long
+			for number := uint64(1); ; number++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				for i := range next {
+					next[i] = number
+				}
+				if err := value.Store(next); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+	}
+	for range 8_000 {
+		now, err := value.Load()
+		succeed(t, err)
+		for i := range now {
+			if now[i] != now[0] {
+				close(stop)
+				writers.Wait()
+				t.Fatal("torn", i, now[i], now[0])
+			}
+		}
+	}
+	close(stop)
+	writers.Wait()
+}
