@@ -103,8 +103,8 @@ package shmkit
 // #cgo nocallback shmkit_heap_close
 // #cgo noescape shmkit_heap_create
 // #cgo nocallback shmkit_heap_create
-// #cgo noescape shmkit_heap_deallocate
-// #cgo nocallback shmkit_heap_deallocate
+// #cgo noescape shmkit_heap_free_block
+// #cgo nocallback shmkit_heap_free_block
 // #cgo noescape shmkit_heap_free
 // #cgo nocallback shmkit_heap_free
 // #cgo noescape shmkit_heap_name
@@ -127,8 +127,8 @@ package shmkit
 // #cgo nocallback shmkit_heap_resize
 // #cgo noescape shmkit_heap_resize_in_place
 // #cgo nocallback shmkit_heap_resize_in_place
-// #cgo noescape shmkit_heap_statistics
-// #cgo nocallback shmkit_heap_statistics
+// #cgo noescape shmkit_heap_status
+// #cgo nocallback shmkit_heap_status
 // #cgo noescape shmkit_heap_strategy
 // #cgo nocallback shmkit_heap_strategy
 // #cgo noescape shmkit_heap_unpin

@@ -84,7 +84,7 @@ func TestMethodsKeepTheirHeapAlive(t *testing.T) {
 	succeed(t, given(heap().AllocateAligned(50, 1024)).Free())
 	_, err = heap().Allocate(1 << 20)
 	expect(t, err, shmkit.ErrNoSpace)
-	if found, err := heap().Statistics(); err != nil || found.UsedBlocks != 1 {
+	if found, err := heap().Status(); err != nil || found.UsedBlocks != 1 {
 		t.Error(found, err)
 	}
 	succeed(t, heap().Free(offset))

@@ -250,7 +250,7 @@ func (h *Heap) View(offset uint64, fn func(bytes []byte) error) error {
 // [ErrTimeout], [ErrClosed].
 func (h *Heap) Free(offset uint64) error {
 	details := newDetails()
-	status := C.shmkit_heap_deallocate(h.native(), C.uint64_t(offset), &details)
+	status := C.shmkit_heap_free_block(h.native(), C.uint64_t(offset), &details)
 	runtime.KeepAlive(h)
 	return failure(status, &details)
 }

@@ -40,11 +40,11 @@ func made(t *testing.T) func(*shmkit.Block, error) *shmkit.Block {
 	}
 }
 
-func statisticsOf(t *testing.T, heap *shmkit.Heap) shmkit.HeapStatistics {
+func statusOf(t *testing.T, heap *shmkit.Heap) shmkit.HeapStatus {
 	t.Helper()
-	statistics, err := heap.Statistics()
+	status, err := heap.Status()
 	succeed(t, err)
-	return statistics
+	return status
 }
 
 func TestBlocksAreAllocatedAndFreed(t *testing.T) {
@@ -85,22 +85,22 @@ func TestBlocksAreAllocatedAndFreed(t *testing.T) {
 			if err != nil || len(numbers) != 6 {
 				t.Fatal(len(numbers), err)
 			}
-			statistics := statisticsOf(t, heap)
+			status := statusOf(t, heap)
 			blocks, err := heap.Blocks()
 			succeed(t, err)
 			owners, err := heap.Owners()
 			succeed(t, err)
-			if uint64(len(blocks)) != statistics.UsedBlocks+statistics.FreeBlocks || statistics.UsedBlocks != 2 || len(owners) != 1 {
-				t.Fatal(blocks, statistics, owners)
+			if uint64(len(blocks)) != status.UsedBlocks+status.FreeBlocks || status.UsedBlocks != 2 || len(owners) != 1 {
+				t.Fatal(blocks, status, owners)
 			}
-			if !owners[0].Alive || owners[0].PID != uint32(os.Getpid()) || owners[0].Bytes != statistics.Used {
+			if !owners[0].Alive || owners[0].PID != uint32(os.Getpid()) || owners[0].Bytes != status.Used {
 				t.Fatal(owners)
 			}
 			succeed(t, first.Free())
 			succeed(t, first.Free())
 			succeed(t, second.Free())
-			if statistics := statisticsOf(t, heap); statistics.UsedBlocks != 0 || statistics.Fragmentation() != 0 {
-				t.Fatal(statistics)
+			if status := statusOf(t, heap); status.UsedBlocks != 0 || status.Fragmentation() != 0 {
+				t.Fatal(status)
 			}
 		})
 	}
@@ -260,8 +260,8 @@ func TestBlocksOfTheDeadAreAdoptedOrReclaimed(t *testing.T) {
 	if count, err := heap.Reclaim(); count != 1 || err != nil {
 		t.Fatal(count, err)
 	}
-	if statistics := statisticsOf(t, heap); statistics.UsedBlocks != 1 || statistics.Reclaimed != 1 {
-		t.Fatal(statistics)
+	if status := statusOf(t, heap); status.UsedBlocks != 1 || status.Reclaimed != 1 {
+		t.Fatal(status)
 	}
 	succeed(t, block.Free())
 }
@@ -292,8 +292,8 @@ func TestGoroutinesShareAHeap(t *testing.T) {
 		}()
 	}
 	done.Wait()
-	if statistics := statisticsOf(t, heap); statistics.UsedBlocks != 0 {
-		t.Fatal(statistics)
+	if status := statusOf(t, heap); status.UsedBlocks != 0 {
+		t.Fatal(status)
 	}
 }
 

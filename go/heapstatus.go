@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// HeapStatistics is a heap in numbers. Bytes are those that blocks offer; the words before them count nowhere.
-type HeapStatistics struct {
+// HeapStatus is a heap in numbers. Bytes are those that blocks offer; the words before them count nowhere.
+type HeapStatus struct {
 	// Bytes of the heap, all in all.
 	Len uint64
 	// Bytes of live blocks.
@@ -30,7 +30,7 @@ type HeapStatistics struct {
 
 // Fragmentation returns 1 − largest free block ÷ free bytes: 0 when all that is free is in one piece, near 1 when it is in
 // many.
-func (s HeapStatistics) Fragmentation() float64 {
+func (s HeapStatus) Fragmentation() float64 {
 	if s.Free == 0 {
 		return 0
 	}
@@ -65,15 +65,15 @@ type HeapOwner struct {
 	Blocks, Bytes uint64
 }
 
-// Statistics returns the heap in numbers. It looks at every block, with the heap's lock held.
+// Status returns the heap in numbers. It looks at every block, with the heap's lock held.
 //
 // Errors: [ErrCorrupted], [ErrTimeout], [ErrClosed].
-func (h *Heap) Statistics() (HeapStatistics, error) {
-	found := C.shmkit_heap_statistics_t{size: C.sizeof_shmkit_heap_statistics_t}
+func (h *Heap) Status() (HeapStatus, error) {
+	found := C.shmkit_heap_status_t{size: C.sizeof_shmkit_heap_status_t}
 	details := newDetails()
-	status := C.shmkit_heap_statistics(h.native(), &found, &details)
+	status := C.shmkit_heap_status(h.native(), &found, &details)
 	runtime.KeepAlive(h)
-	return HeapStatistics{
+	return HeapStatus{
 		Len:             uint64(found.len),
 		Used:            uint64(found.used),
 		Free:            uint64(found.free),
@@ -86,7 +86,7 @@ func (h *Heap) Statistics() (HeapStatistics, error) {
 	}, failure(status, &details)
 }
 
-// Blocks returns every block, in the order of their addresses. Errors: those of [Heap.Statistics].
+// Blocks returns every block, in the order of their addresses. Errors: those of [Heap.Status].
 func (h *Heap) Blocks() ([]HeapBlock, error) {
 	found, err := listed(func(places *C.shmkit_block_status_t, room C.size_t, count *C.size_t) error {
 		details := newDetails()
@@ -109,7 +109,7 @@ func (h *Heap) Blocks() ([]HeapBlock, error) {
 	return blocks, err
 }
 
-// Owners returns who has how much, the dead included. Errors: those of [Heap.Statistics].
+// Owners returns who has how much, the dead included. Errors: those of [Heap.Status].
 func (h *Heap) Owners() ([]HeapOwner, error) {
 	found, err := listed(func(places *C.shmkit_heap_owner_t, room C.size_t, count *C.size_t) error {
 		details := newDetails()

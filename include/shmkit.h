@@ -61,7 +61,7 @@
 #define SHMKIT_LOG_STATUS_INIT { sizeof(shmkit_log_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_LOG_VERIFIED_INIT { sizeof(shmkit_log_verified_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_HEAP_OPTIONS_INIT { sizeof(shmkit_heap_options_t), 0, SHMKIT_HEAP_STRATEGY_BEST_FIT, 0, 0, 0 }
-#define SHMKIT_HEAP_STATISTICS_INIT { sizeof(shmkit_heap_statistics_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_HEAP_STATUS_INIT { sizeof(shmkit_heap_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 // The version of the byte format that processes share: any change of it is a new version.
 #define SHMKIT_LAYOUT_VERSION 1
@@ -844,7 +844,7 @@ typedef struct {
 
 // A heap in numbers. Bytes are those that blocks offer; the words before them count nowhere.
 typedef struct {
-    // sizeof(shmkit_heap_statistics_t).
+    // sizeof(shmkit_heap_status_t).
     size_t size;
     // Bytes of the heap, all in all.
     uint64_t len;
@@ -866,7 +866,7 @@ typedef struct {
     uint64_t reclaimed;
     // 1 − largest free block ÷ free bytes.
     double fragmentation;
-} shmkit_heap_statistics_t;
+} shmkit_heap_status_t;
 
 // One block of a heap.
 typedef struct {
@@ -1951,14 +1951,14 @@ shmkit_status_t shmkit_heap_allocate(const shmkit_heap_t *heap,
 //
 // Fails with INVALID_BLOCK (no live block begins there: it was freed, or lies elsewhere), NOT_OWNER (another process's),
 // CORRUPTED, TIMEOUT, CLOSED.
-shmkit_status_t shmkit_heap_deallocate(const shmkit_heap_t *heap,
+shmkit_status_t shmkit_heap_free_block(const shmkit_heap_t *heap,
                                        uint64_t offset,
                                        shmkit_error_t *error);
 
 // Makes the block at `block->offset` longer or shorter, where it is if there is room, else elsewhere with the same bytes, at a
 // multiple of `align` (0 means 16). `*block` says where it is then.
 //
-// Fails as shmkit_heap_allocate and shmkit_heap_deallocate do; then the block and `*block` are as they were.
+// Fails as shmkit_heap_allocate and shmkit_heap_free_block do; then the block and `*block` are as they were.
 shmkit_status_t shmkit_heap_resize(const shmkit_heap_t *heap,
                                    shmkit_block_t *block,
                                    size_t len,
@@ -1967,7 +1967,7 @@ shmkit_status_t shmkit_heap_resize(const shmkit_heap_t *heap,
 
 // Makes the block at `block->offset` longer or shorter where it is. What lay behind its new end is lost.
 //
-// Fails with NO_SPACE (it cannot grow so far here), and as shmkit_heap_deallocate does; then the block and `*block` are as
+// Fails with NO_SPACE (it cannot grow so far here), and as shmkit_heap_free_block does; then the block and `*block` are as
 // they were.
 shmkit_status_t shmkit_heap_resize_in_place(const shmkit_heap_t *heap,
                                             shmkit_block_t *block,
@@ -1983,7 +1983,7 @@ shmkit_status_t shmkit_heap_usable_size(const shmkit_heap_t *heap,
 
 // Gives a block away: it belongs to nobody, and outlives this process, until somebody adopts or frees it.
 //
-// Fails with NOT_OWNER (another process's, or published already), and as shmkit_heap_deallocate does.
+// Fails with NOT_OWNER (another process's, or published already), and as shmkit_heap_free_block does.
 shmkit_status_t shmkit_heap_publish(const shmkit_heap_t *heap,
                                     uint64_t offset,
                                     shmkit_error_t *error);
@@ -2026,15 +2026,15 @@ shmkit_status_t shmkit_heap_close(const shmkit_heap_t *heap,
                                   shmkit_error_t *error);
 
 // Closes the heap if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more. For a
-// block, see shmkit_heap_deallocate.
+// block, see shmkit_heap_free_block.
 void shmkit_heap_free(shmkit_heap_t *heap);
 
-// Fills `statistics`, whose `size` is set. Looks at every block, with the heap's lock held.
+// Fills `status`, whose `size` is set. Looks at every block, with the heap's lock held.
 //
 // Fails with CORRUPTED, TIMEOUT, CLOSED.
-shmkit_status_t shmkit_heap_statistics(const shmkit_heap_t *heap,
-                                       shmkit_heap_statistics_t *statistics,
-                                       shmkit_error_t *error);
+shmkit_status_t shmkit_heap_status(const shmkit_heap_t *heap,
+                                   shmkit_heap_status_t *status,
+                                   shmkit_error_t *error);
 
 // Writes what there is of the first `capacity` blocks, in the order of their addresses. `*count`, unless NULL, becomes the
 // number of all; it changes when others allocate. `blocks` of NULL with a `capacity` of 0 only asks for that.

@@ -48,7 +48,7 @@ mod view;
 mod windows;
 
 pub use alloc::{
-    Block, BlockState, BlockStatus, Heap, HeapBlock, HeapOptions, HeapOwner, HeapStatistics, HeapStrategy,
+    Block, BlockState, BlockStatus, Heap, HeapBlock, HeapOptions, HeapOwner, HeapStatus, HeapStrategy,
     MAX_HEAP_ALIGN, Pool, PoolBlock, PoolLayout, PoolOptions, PoolOwner, PoolStatus,
 };
 pub use atomic::AtomicU32;

@@ -66,10 +66,10 @@ static size_t count_steps(struct trace trace) {
     return count;
 }
 
-static shmkit_heap_statistics_t statistics_of(shmkit_heap_t *heap) {
-    shmkit_heap_statistics_t statistics = SHMKIT_HEAP_STATISTICS_INIT;
-    must(shmkit_heap_statistics(heap, &statistics, &error));
-    return statistics;
+static shmkit_heap_status_t status_of(shmkit_heap_t *heap) {
+    shmkit_heap_status_t status = SHMKIT_HEAP_STATUS_INIT;
+    must(shmkit_heap_status(heap, &status, &error));
+    return status;
 }
 
 static void play(const char *label, uint32_t strategy, struct trace trace, size_t steps, const char *name) {
@@ -93,22 +93,22 @@ static void play(const char *label, uint32_t strategy, struct trace trace, size_
             must(shmkit_heap_allocate(heap, word >> 2, 0, 0, &blocks[number], &error));
             break;
         case 1:
-            must(shmkit_heap_deallocate(heap, blocks[number].offset, &error));
+            must(shmkit_heap_free_block(heap, blocks[number].offset, &error));
             free_numbers[free_count++] = number;
             break;
         default:
             must(shmkit_heap_resize(heap, &blocks[number], next_number(&trace), 0, &error));
         }
         if (step % tenth == 0) {
-            shmkit_heap_statistics_t statistics = statistics_of(heap);
-            printf(" %.3f", statistics.fragmentation);
-            if (statistics.used > most_used)
-                most_used = statistics.used;
+            shmkit_heap_status_t status = status_of(heap);
+            printf(" %.3f", status.fragmentation);
+            if (status.used > most_used)
+                most_used = status.used;
         }
     }
     must(shmkit_heap_check(heap, &error));
     printf("\n  at most %llu KiB used, %llu free blocks at the end\n", (unsigned long long)most_used / 1024,
-           (unsigned long long)statistics_of(heap).free_blocks);
+           (unsigned long long)status_of(heap).free_blocks);
     free(blocks);
     free(free_numbers);
     shmkit_heap_free(heap);

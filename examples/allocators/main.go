@@ -86,18 +86,18 @@ func play(strategy shmkit.HeapStrategy, steps []step, name string) error {
 			return err
 		}
 		if (i+1)%tenth == 0 {
-			statistics, err := heap.Statistics()
+			status, err := heap.Status()
 			if err != nil {
 				return err
 			}
-			fmt.Printf(" %.3f", statistics.Fragmentation())
-			mostUsed = max(mostUsed, statistics.Used)
+			fmt.Printf(" %.3f", status.Fragmentation())
+			mostUsed = max(mostUsed, status.Used)
 		}
 	}
 	if err := heap.Check(); err != nil {
 		return err
 	}
-	end, err := heap.Statistics()
+	end, err := heap.Status()
 	fmt.Printf("\n  at most %d KiB used, %d free blocks at the end\n", mostUsed/1024, end.FreeBlocks)
 	return err
 }

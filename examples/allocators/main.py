@@ -62,13 +62,13 @@ def play(strategy, steps, name):
         else:
             blocks[number].resize(length)
         if index % tenth == 0:
-            statistics = heap.statistics()
-            course.append(statistics.fragmentation)
-            most_used = max(most_used, statistics.used)
+            status = heap.status()
+            course.append(status.fragmentation)
+            most_used = max(most_used, status.used)
     heap.check()
     label = strategy.replace("_", " ")
     print(f"{label}: fragmentation {' '.join(f'{value:.3f}' for value in course)}")
-    print(f"  at most {most_used // 1024} KiB used, {heap.statistics().free_blocks} free blocks at the end")
+    print(f"  at most {most_used // 1024} KiB used, {heap.status().free_blocks} free blocks at the end")
     return course
 
 

@@ -63,13 +63,13 @@ fn play(strategy: HeapStrategy, steps: &[Step], name: &str) -> shmkit::Result<()
             Step::Resize { number, len } => offsets[number] = heap.resize(offsets[number], len, 16)?,
         }
         if (index + 1) % tenth == 0 {
-            let statistics = heap.statistics()?;
-            fragmentation.push(format!("{:.3}", statistics.fragmentation()));
-            most_used = most_used.max(statistics.used);
+            let status = heap.status()?;
+            fragmentation.push(format!("{:.3}", status.fragmentation()));
+            most_used = most_used.max(status.used);
         }
     }
     heap.check()?;
-    let end = heap.statistics()?;
+    let end = heap.status()?;
     println!("{}: fragmentation {}", strategy.name(), fragmentation.join(" "));
     println!("  at most {} KiB used, {} free blocks at the end", most_used / 1024, end.free_blocks);
     Ok(())

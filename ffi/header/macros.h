@@ -23,4 +23,4 @@
 #define SHMKIT_LOG_STATUS_INIT { sizeof(shmkit_log_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_LOG_VERIFIED_INIT { sizeof(shmkit_log_verified_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define SHMKIT_HEAP_OPTIONS_INIT { sizeof(shmkit_heap_options_t), 0, SHMKIT_HEAP_STRATEGY_BEST_FIT, 0, 0, 0 }
-#define SHMKIT_HEAP_STATISTICS_INIT { sizeof(shmkit_heap_statistics_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SHMKIT_HEAP_STATUS_INIT { sizeof(shmkit_heap_status_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }

@@ -292,7 +292,7 @@ unsafe fn fill(block: *mut BlockPlace, heap: &Heap, offset: u64, len: usize) -> 
 /// # Safety
 /// `heap` is null or a handle; `error` is null or valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_heap_deallocate(
+pub unsafe extern "C" fn shmkit_heap_free_block(
     heap: *const HeapHandle,
     offset: u64,
     error: *mut Details,
@@ -304,7 +304,7 @@ pub unsafe extern "C" fn shmkit_heap_deallocate(
 /// Makes the block at `block->offset` longer or shorter, where it is if there is room, else elsewhere with the same bytes, at a
 /// multiple of `align` (0 means 16). `*block` says where it is then.
 ///
-/// Fails as shmkit_heap_allocate and shmkit_heap_deallocate do; then the block and `*block` are as they were.
+/// Fails as shmkit_heap_allocate and shmkit_heap_free_block do; then the block and `*block` are as they were.
 ///
 /// # Safety
 /// `heap` is null or a handle; `block` and `error` are null or valid.
@@ -328,7 +328,7 @@ pub unsafe extern "C" fn shmkit_heap_resize(
 
 /// Makes the block at `block->offset` longer or shorter where it is. What lay behind its new end is lost.
 ///
-/// Fails with NO_SPACE (it cannot grow so far here), and as shmkit_heap_deallocate does; then the block and `*block` are as
+/// Fails with NO_SPACE (it cannot grow so far here), and as shmkit_heap_free_block does; then the block and `*block` are as
 /// they were.
 ///
 /// # Safety
@@ -397,7 +397,7 @@ pub(crate) unsafe fn give<'a, T>(place: *mut T, label: &Label, operation: &'stat
 
 /// Gives a block away: it belongs to nobody, and outlives this process, until somebody adopts or frees it.
 ///
-/// Fails with NOT_OWNER (another process's, or published already), and as shmkit_heap_deallocate does.
+/// Fails with NOT_OWNER (another process's, or published already), and as shmkit_heap_free_block does.
 ///
 /// # Safety
 /// `heap` is null or a handle; `error` is null or valid.
@@ -530,7 +530,7 @@ pub unsafe extern "C" fn shmkit_heap_close(heap: *const HeapHandle, error: *mut 
 }
 
 /// Closes the heap if that was not done, and releases the handle. NULL is allowed. No other thread may use it any more. For a
-/// block, see shmkit_heap_deallocate.
+/// block, see shmkit_heap_free_block.
 ///
 /// # Safety
 /// `heap` is null or a handle that nobody uses.

@@ -13,7 +13,7 @@ use crate::heap::{HeapHandle, give};
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct HeapReport {
-    /// sizeof(shmkit_heap_statistics_t).
+    /// sizeof(shmkit_heap_status_t).
     pub size: usize,
     /// Bytes of the heap, all in all.
     pub len: u64,
@@ -82,16 +82,16 @@ pub struct HeapOwnerReport {
     pub reserved: u32,
 }
 
-/// Fills `statistics`, whose `size` is set. Looks at every block, with the heap's lock held.
+/// Fills `status`, whose `size` is set. Looks at every block, with the heap's lock held.
 ///
 /// Fails with CORRUPTED, TIMEOUT, CLOSED.
 ///
 /// # Safety
-/// `heap` is null or a handle; `statistics` is null or leads to as many bytes as its `size` says; `error` is null or valid.
+/// `heap` is null or a handle; `status` is null or leads to as many bytes as its `size` says; `error` is null or valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmkit_heap_statistics(
+pub unsafe extern "C" fn shmkit_heap_status(
     heap: *const HeapHandle,
-    statistics: *mut HeapReport,
+    status: *mut HeapReport,
     error: *mut Details,
 ) -> Status {
     const OPERATION: &str = "inspect heap";
@@ -99,12 +99,12 @@ pub unsafe extern "C" fn shmkit_heap_statistics(
     unsafe {
         attempt(error, || {
             let handle = borrow(heap, OPERATION)?;
-            let size = give(statistics.cast::<usize>(), &handle.label, OPERATION)?;
+            let size = give(status.cast::<usize>(), &handle.label, OPERATION)?;
             let known = (*size).min(size_of::<HeapReport>());
             if known < size_of::<usize>() {
                 return Err(handle.label.call(OPERATION).refuse("set `size` to the struct's sizeof"));
             }
-            let found = handle.heap.statistics()?;
+            let found = handle.heap.status()?;
             let report = HeapReport {
                 size: *size,
                 len: found.len,
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn shmkit_heap_statistics(
                 reclaimed: found.reclaimed,
                 fragmentation: found.fragmentation(),
             };
-            (&raw const report).cast::<u8>().copy_to_nonoverlapping(statistics.cast(), known);
+            (&raw const report).cast::<u8>().copy_to_nonoverlapping(status.cast(), known);
             Ok(())
         })
     }

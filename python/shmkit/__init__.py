@@ -75,7 +75,7 @@ from ._errors import (
     WouldBlockError,
     WrongKindError,
 )
-from ._heap import HeapBlock, HeapOwner, HeapStatistics
+from ._heap import HeapBlock, HeapOwner, HeapStatus
 from ._native import (
     Atomic,
     Barrier,
@@ -164,7 +164,7 @@ __all__ = [
     "Heap",
     "HeapBlock",
     "HeapOwner",
-    "HeapStatistics",
+    "HeapStatus",
     "Holder",
     "HugePages",
     "InternalError",

@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 
-class HeapStatistics(NamedTuple):
+class HeapStatus(NamedTuple):
     """A heap in numbers. Bytes are those that blocks offer; the words before them count nowhere."""
 
     len: int

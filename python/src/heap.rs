@@ -215,9 +215,9 @@ impl Heap {
     }
 
     /// The heap in numbers. Looks at every block, with the heap's lock held. Raises CorruptedError, ClosedError.
-    fn statistics<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
-        let found = py.detach(|| self.object.core.statistics())?;
-        let class = py.import(intern!(py, "shmkit._heap"))?.getattr(intern!(py, "HeapStatistics"))?;
+    fn status<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        let found = py.detach(|| self.object.core.status())?;
+        let class = py.import(intern!(py, "shmkit._heap"))?.getattr(intern!(py, "HeapStatus"))?;
         let numbers = (
             found.len,
             found.used,

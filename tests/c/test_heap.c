@@ -26,10 +26,10 @@ static void destroy(shmkit_heap_t *heap, const char *name) {
     EXPECT(SHMKIT_OK, shmkit_region_unlink(name, NULL, &error));
 }
 
-static shmkit_heap_statistics_t statistics_of(shmkit_heap_t *heap) {
-    shmkit_heap_statistics_t statistics = SHMKIT_HEAP_STATISTICS_INIT;
-    EXPECT(SHMKIT_OK, shmkit_heap_statistics(heap, &statistics, &error));
-    return statistics;
+static shmkit_heap_status_t status_of(shmkit_heap_t *heap) {
+    shmkit_heap_status_t status = SHMKIT_HEAP_STATUS_INIT;
+    EXPECT(SHMKIT_OK, shmkit_heap_status(heap, &status, &error));
+    return status;
 }
 
 static void blocks_are_allocated_and_freed(void) {
@@ -57,12 +57,12 @@ static void blocks_are_allocated_and_freed(void) {
         EXPECT(SHMKIT_NO_SPACE, shmkit_heap_resize(heap, &first, 1 << 20, 0, &error));
         CHECK(memcmp(&kept, &first, sizeof kept) == 0);
 
-        shmkit_heap_statistics_t statistics = statistics_of(heap);
-        CHECK(statistics.used_blocks == 2 && statistics.used >= 150 && statistics.largest_free <= statistics.free);
-        CHECK(statistics.fragmentation >= 0 && statistics.fragmentation < 1);
+        shmkit_heap_status_t status = status_of(heap);
+        CHECK(status.used_blocks == 2 && status.used >= 150 && status.largest_free <= status.free);
+        CHECK(status.fragmentation >= 0 && status.fragmentation < 1);
         size_t count = 0;
         EXPECT(SHMKIT_OK, shmkit_heap_blocks(heap, NULL, 0, &count, &error));
-        CHECK(count == statistics.used_blocks + statistics.free_blocks);
+        CHECK(count == status.used_blocks + status.free_blocks);
         shmkit_block_status_t blocks[2];
         EXPECT(SHMKIT_OK, shmkit_heap_blocks(heap, blocks, 2, NULL, &error));
         CHECK(blocks[0].offset < blocks[1].offset);
@@ -71,10 +71,10 @@ static void blocks_are_allocated_and_freed(void) {
         CHECK(count == 1 && owner.blocks == 2 && owner.pid == (uint32_t)getpid());
         CHECK(owner.flags == SHMKIT_BLOCK_OWNER_ALIVE);
 
-        EXPECT(SHMKIT_OK, shmkit_heap_deallocate(heap, first.offset, &error));
-        EXPECT(SHMKIT_INVALID_BLOCK, shmkit_heap_deallocate(heap, first.offset, &error));
-        EXPECT(SHMKIT_OK, shmkit_heap_deallocate(heap, second.offset, &error));
-        CHECK(statistics_of(heap).used_blocks == 0 && statistics_of(heap).fragmentation == 0);
+        EXPECT(SHMKIT_OK, shmkit_heap_free_block(heap, first.offset, &error));
+        EXPECT(SHMKIT_INVALID_BLOCK, shmkit_heap_free_block(heap, first.offset, &error));
+        EXPECT(SHMKIT_OK, shmkit_heap_free_block(heap, second.offset, &error));
+        CHECK(status_of(heap).used_blocks == 0 && status_of(heap).fragmentation == 0);
         destroy(heap, name);
     }
 }
@@ -95,7 +95,7 @@ static void what_is_no_block_is_refused(void) {
     const uint64_t wrong[] = {0, block.offset + 1, block.offset + 16, UINT64_MAX};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         size_t usable = 7;
-        EXPECT(SHMKIT_INVALID_BLOCK, shmkit_heap_deallocate(heap, wrong[i], &error));
+        EXPECT(SHMKIT_INVALID_BLOCK, shmkit_heap_free_block(heap, wrong[i], &error));
         EXPECT(SHMKIT_INVALID_BLOCK, shmkit_heap_usable_size(heap, wrong[i], &usable, &error));
         CHECK(usable == 0);
         EXPECT(SHMKIT_INVALID_BLOCK, shmkit_heap_publish(heap, wrong[i], &error));
@@ -110,8 +110,8 @@ static void what_is_no_block_is_refused(void) {
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_heap_resize(heap, NULL, 10, 0, &error));
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_heap_usable_size(heap, block.offset, NULL, &error));
     EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_heap_blocks(heap, NULL, 1, NULL, &error));
-    shmkit_heap_statistics_t unset = {0};
-    EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_heap_statistics(heap, &unset, &error));
+    shmkit_heap_status_t unset = {0};
+    EXPECT(SHMKIT_INVALID_ARGUMENT, shmkit_heap_status(heap, &unset, &error));
 
     EXPECT(SHMKIT_OK, shmkit_heap_block(heap, block.offset, &other, &error));
     CHECK(other.data == block.data && other.len >= block.len);
@@ -196,17 +196,17 @@ static void blocks_of_the_dead_are_adopted_or_reclaimed(void) {
     shmkit_block_t block;
     EXPECT(SHMKIT_OK, shmkit_heap_adopt(heap, published, &block, &error));
     CHECK(strcmp(block.data, "hello") == 0);
-    EXPECT(SHMKIT_OK, shmkit_heap_deallocate(heap, published, &error));
+    EXPECT(SHMKIT_OK, shmkit_heap_free_block(heap, published, &error));
     EXPECT(SHMKIT_NOT_OWNER, shmkit_heap_adopt(heap, kept, &block, &error));
-    EXPECT(SHMKIT_NOT_OWNER, shmkit_heap_deallocate(heap, kept, &error));
+    EXPECT(SHMKIT_NOT_OWNER, shmkit_heap_free_block(heap, kept, &error));
     EXPECT(SHMKIT_OK, shmkit_heap_reclaim(heap, &count, &error));
     CHECK(count == 0);
     kill_child(child);
-    EXPECT(SHMKIT_NOT_OWNER, shmkit_heap_deallocate(heap, kept, &error));
+    EXPECT(SHMKIT_NOT_OWNER, shmkit_heap_free_block(heap, kept, &error));
     EXPECT(SHMKIT_OK, shmkit_heap_adopt(heap, kept, &block, &error));
     EXPECT(SHMKIT_OK, shmkit_heap_reclaim(heap, &count, &error));
-    CHECK(count == 1 && statistics_of(heap).used_blocks == 1 && statistics_of(heap).reclaimed == 1);
-    EXPECT(SHMKIT_OK, shmkit_heap_deallocate(heap, kept, &error));
+    CHECK(count == 1 && status_of(heap).used_blocks == 1 && status_of(heap).reclaimed == 1);
+    EXPECT(SHMKIT_OK, shmkit_heap_free_block(heap, kept, &error));
     EXPECT(SHMKIT_OK, shmkit_heap_check(heap, &error));
     shmkit_heap_free(heap);
     finish(region, name);
@@ -220,7 +220,7 @@ static void *allocate_and_free(void *argument) {
         __tsan_acquire(heap);
         memset(block.data, i, block.len);
         __tsan_release(heap);
-        CHECK(shmkit_heap_deallocate(heap, block.offset, NULL) == SHMKIT_OK);
+        CHECK(shmkit_heap_free_block(heap, block.offset, NULL) == SHMKIT_OK);
     }
     return NULL;
 }
@@ -229,7 +229,7 @@ static void threads_share_a_heap(void) {
     const char *name = fresh_name();
     shmkit_heap_t *heap = create(name, SHMKIT_HEAP_STRATEGY_FIRST_FIT);
     in_threads(allocate_and_free, heap);
-    CHECK(statistics_of(heap).used_blocks == 0);
+    CHECK(status_of(heap).used_blocks == 0);
     destroy(heap, name);
 }
 

@@ -39,7 +39,7 @@ static int run_heap_allocate(const struct command *command, const struct object 
 }
 
 static int run_heap_free(const struct command *command, const struct object *object) {
-    return done(shmkit_heap_deallocate(object->heap, offset_of(command), &error));
+    return done(shmkit_heap_free_block(object->heap, offset_of(command), &error));
 }
 
 static int run_heap_usable(const struct command *command, const struct object *object) {
@@ -115,8 +115,8 @@ static int run_heap_reclaim(const struct command *command, const struct object *
 
 static int run_heap_info(const struct command *command, const struct object *object) {
     (void)command;
-    shmkit_heap_statistics_t found = SHMKIT_HEAP_STATISTICS_INIT;
-    shmkit_status_t status = shmkit_heap_statistics(object->heap, &found, &error);
+    shmkit_heap_status_t found = SHMKIT_HEAP_STATUS_INIT;
+    shmkit_status_t status = shmkit_heap_status(object->heap, &found, &error);
     return answer(status, " used=%llu published=%llu free=%llu fragmented=%d", (unsigned long long)found.used_blocks,
                   (unsigned long long)found.published_blocks, (unsigned long long)found.free_blocks,
                   found.fragmentation > 0);
@@ -155,7 +155,7 @@ static int run_heap_play(const struct command *command, const struct object *obj
         } else if (!holds_only(block, fill)) {
             return fail("somebody else wrote into a block");
         } else if ((random >> 1 & 3) != 0) {
-            status = shmkit_heap_deallocate(object->heap, block->offset, &error);
+            status = shmkit_heap_free_block(object->heap, block->offset, &error);
             *block = blocks[--count];
         } else {
             status = shmkit_heap_resize(object->heap, block, len, 0, &error);
@@ -166,7 +166,7 @@ static int run_heap_play(const struct command *command, const struct object *obj
     }
     status = status == SHMKIT_NO_SPACE ? SHMKIT_OK : status;
     while (count > 0 && status == SHMKIT_OK) {
-        status = shmkit_heap_deallocate(object->heap, blocks[--count].offset, &error);
+        status = shmkit_heap_free_block(object->heap, blocks[--count].offset, &error);
     }
     return done(status);
 }

@@ -72,7 +72,7 @@ class HeapCommands:
         return {"count": self.a(Heap, command).reclaim()}
 
     def do_heap_info(self, command: Command) -> dict[str, object]:
-        found = self.a(Heap, command).statistics()
+        found = self.a(Heap, command).status()
         return {
             "used": found.used_blocks,
             "published": found.published_blocks,

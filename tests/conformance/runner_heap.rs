@@ -58,7 +58,7 @@ pub fn run(heap: &Heap, command: &Command) -> Outcome<String> {
         "heap_check" => done(heap.check()),
         "heap_reclaim" => Ok(format!(" count={}", heap.reclaim()?)),
         "heap_info" => {
-            let found = heap.statistics()?;
+            let found = heap.status()?;
             Ok(format!(
                 " used={} published={} free={} fragmented={}",
                 found.used_blocks,

@@ -65,17 +65,17 @@ def test_a_block_in_use_is_not_freed(heap: Heap) -> None:
     del array
     block.free()
     block.free()
-    assert heap.statistics().used_blocks == 0
+    assert heap.status().used_blocks == 0
 
 
 def test_an_array_keeps_its_block(heap: Heap) -> None:
     array = heap.allocate(800).ndarray("f8")
     array[:] = 1.5
     gc.collect()
-    assert array.sum() == 150 and heap.statistics().used_blocks == 1
+    assert array.sum() == 150 and heap.status().used_blocks == 1
     del array
     gc.collect()
-    assert heap.statistics().used_blocks == 0
+    assert heap.status().used_blocks == 0
 
 
 def test_blocks_change_their_length(heap: Heap) -> None:
@@ -124,7 +124,7 @@ def test_blocks_are_given_away(heap: Heap, start: Callable[..., Process], fresh_
     block = heap.allocate(100)
     block[:5] = b"hello"
     offset = block.publish()
-    assert block.released and heap.statistics().published_blocks == 1
+    assert block.released and heap.status().published_blocks == 1
     child = start(
         """
         import sys
@@ -170,21 +170,21 @@ def test_blocks_of_the_dead_are_reclaimed(fresh_name: str, start: Callable[..., 
         for _ in range(3):
             child = start(script, fresh_name)
             published = int(child.hear().split()[1])
-            assert heap.statistics().used_blocks == 51
+            assert heap.status().used_blocks == 51
             child.kill()
             heap.adopt(published).free()
-        assert heap.statistics().reclaimed == 100, "there was no room otherwise"
-        assert heap.reclaim() == 50 and heap.statistics().used_blocks == 0
+        assert heap.status().reclaimed == 100, "there was no room otherwise"
+        assert heap.reclaim() == 50 and heap.status().used_blocks == 0
         heap.check()
     Region.unlink(fresh_name)
 
 
-def test_statistics(heap: Heap) -> None:
-    empty = heap.statistics()
+def test_status(heap: Heap) -> None:
+    empty = heap.status()
     assert (empty.used, empty.free_blocks, empty.fragmentation) == (0, 1, 0)
     blocks = [heap.allocate(1000) for _ in range(20)]
     del blocks[::2]
-    some = heap.statistics()
+    some = heap.status()
     assert some.used_blocks == 10 and some.used >= 10_000 and 0 < some.fragmentation < 1
     assert some.largest_free <= some.free and some.len == empty.len
     assert sum(block.len for block in heap.blocks() if block.state == "owned") == some.used

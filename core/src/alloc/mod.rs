@@ -7,8 +7,6 @@ mod pool;
 mod status;
 
 pub use block::PoolBlock;
-pub use heap::{
-    Block, Heap, HeapBlock, HeapOptions, HeapOwner, HeapStatistics, HeapStrategy, MAX_HEAP_ALIGN,
-};
+pub use heap::{Block, Heap, HeapBlock, HeapOptions, HeapOwner, HeapStatus, HeapStrategy, MAX_HEAP_ALIGN};
 pub use pool::{Pool, PoolLayout, PoolOptions};
 pub use status::{BlockState, BlockStatus, PoolOwner, PoolStatus};

@@ -115,7 +115,7 @@ struct Shmkit {
         return block.offset;
     }
     void release(Handle &block) {
-        must(shmkit_heap_deallocate(heap, block, nullptr) == SHMKIT_OK, "deallocate");
+        must(shmkit_heap_free_block(heap, block, nullptr) == SHMKIT_OK, "free");
         block = 0;
     }
     void resize(Handle &block, std::size_t len) {
@@ -125,16 +125,16 @@ struct Shmkit {
     }
     static bool is_live(Handle block) { return block != 0; }
     double fragmentation() {
-        shmkit_heap_statistics_t statistics{};
-        statistics.size = sizeof statistics;
-        must(shmkit_heap_statistics(heap, &statistics, nullptr) == SHMKIT_OK, "statistics");
-        return statistics.fragmentation;
+        shmkit_heap_status_t status{};
+        status.size = sizeof status;
+        must(shmkit_heap_status(heap, &status, nullptr) == SHMKIT_OK, "status");
+        return status.fragmentation;
     }
     std::size_t largest() {
-        shmkit_heap_statistics_t statistics{};
-        statistics.size = sizeof statistics;
-        must(shmkit_heap_statistics(heap, &statistics, nullptr) == SHMKIT_OK, "statistics");
-        return statistics.largest_free;
+        shmkit_heap_status_t status{};
+        status.size = sizeof status;
+        must(shmkit_heap_status(heap, &status, nullptr) == SHMKIT_OK, "status");
+        return status.largest_free;
     }
 };
 

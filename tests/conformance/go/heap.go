@@ -100,7 +100,7 @@ func runHeap(heap *shmkit.Heap, c command) (string, error) {
 		count, err := heap.Reclaim()
 		return fmt.Sprintf(" count=%d", count), err
 	case "heap_info":
-		found, err := heap.Statistics()
+		found, err := heap.Status()
 		return fmt.Sprintf(" used=%d published=%d free=%d fragmented=%d",
 			found.UsedBlocks, found.PublishedBlocks, found.FreeBlocks, digit(found.Fragmentation() > 0)), err
 	case "heap_play":

@@ -70,7 +70,7 @@ fn look(
         block.read_at(0, &mut bytes).unwrap();
         assert_eq!(bytes, [*with; KEPT_LEN], "what others wrote stays");
     }
-    let end = heap.statistics().unwrap();
+    let end = heap.status().unwrap();
     let pieces = if strategy == HeapStrategy::Buddy { LEN } else { LEN - 24 };
     assert_eq!((end.used_blocks, end.free_blocks, end.free), (0, 1, pieces), "nothing is lost");
     outcome
@@ -313,7 +313,7 @@ fn repair() {
             &["some"],
             |copy| {
                 look(copy, strategy, &[], |heap| {
-                    if heap.statistics().unwrap().used_blocks > 0 { "some" } else { "none" }
+                    if heap.status().unwrap().used_blocks > 0 { "some" } else { "none" }
                 })
             },
         );

@@ -31,7 +31,7 @@ use std::cell::Cell;
 
 pub use block::Block;
 pub use options::{HeapOptions, HeapStrategy};
-pub use status::{HeapBlock, HeapOwner, HeapStatistics};
+pub use status::{HeapBlock, HeapOwner, HeapStatus};
 
 use best_fit::BestFit;
 use buddy::Buddy;

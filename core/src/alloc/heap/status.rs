@@ -10,7 +10,7 @@ use crate::error::Result;
 /// A heap in numbers. Bytes are those that blocks offer; the words before them count nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct HeapStatistics {
+pub struct HeapStatus {
     /// Bytes of the heap, all in all.
     pub len: u64,
     /// Bytes of live blocks.
@@ -31,7 +31,7 @@ pub struct HeapStatistics {
     pub reclaimed: u64,
 }
 
-impl HeapStatistics {
+impl HeapStatus {
     /// 1 − largest free block ÷ free bytes: 0 when all that is free is in one piece, near 1 when it is in many.
     pub fn fragmentation(&self) -> f64 {
         if self.free == 0 { 0.0 } else { 1.0 - self.largest_free as f64 / self.free as f64 }
@@ -78,31 +78,31 @@ impl Heap {
     /// The heap in numbers. Looks at every block, with the heap's lock held.
     ///
     /// Errors: `Corrupted`, `Timeout`, `Closed`.
-    pub fn statistics(&self) -> Result<HeapStatistics> {
+    pub fn status(&self) -> Result<HeapStatus> {
         self.operate("inspect heap", |engine, _| {
-            let mut statistics = HeapStatistics {
+            let mut status = HeapStatus {
                 len: self.plan.len,
                 repairs: self.object.repairs.load(Relaxed),
                 reclaimed: self.object.reclaimed.load(Relaxed),
-                ..HeapStatistics::default()
+                ..HeapStatus::default()
             };
             engine.each(&mut |entry| {
                 let live = entry.live;
                 if entry.is_free {
-                    statistics.free += live.len;
-                    statistics.free_blocks += 1;
-                    statistics.largest_free = statistics.largest_free.max(live.len);
+                    status.free += live.len;
+                    status.free_blocks += 1;
+                    status.largest_free = status.largest_free.max(live.len);
                 } else {
-                    statistics.used += live.len;
-                    statistics.used_blocks += 1;
-                    statistics.published_blocks += u64::from(live.owner == 0);
+                    status.used += live.len;
+                    status.used_blocks += 1;
+                    status.published_blocks += u64::from(live.owner == 0);
                 }
             })?;
-            Ok(Ok(statistics))
+            Ok(Ok(status))
         })
     }
 
-    /// Every block, in the order of their addresses. Errors: as [`Heap::statistics`].
+    /// Every block, in the order of their addresses. Errors: as [`Heap::status`].
     pub fn blocks(&self) -> Result<Vec<HeapBlock>> {
         let entries = self.operate("inspect heap", |engine, _| {
             let mut entries = Vec::new();
@@ -128,7 +128,7 @@ impl Heap {
             .collect())
     }
 
-    /// Who has how much, the dead included. Errors: as [`Heap::statistics`].
+    /// Who has how much, the dead included. Errors: as [`Heap::status`].
     pub fn owners(&self) -> Result<Vec<HeapOwner>> {
         let counted = self.operate("inspect heap", |engine, _| {
             let mut counted: Vec<(u32, u64, u64)> = Vec::new();

@@ -74,7 +74,7 @@ fn check(strategy: HeapStrategy, region: &Region) {
     heap.reclaim().unwrap();
     sweep(&heap, 0);
     heap.check().unwrap();
-    let left = heap.statistics().unwrap();
+    let left = heap.status().unwrap();
     assert_eq!((left.used_blocks, left.free_blocks), (0, 1), "nothing is lost: {left:?}");
     println!("{} repairs, {} blocks reclaimed", left.repairs, left.reclaimed);
 }

@@ -82,27 +82,27 @@ fn a_guard_frees_unless_told_otherwise() {
     drop(second);
     block.resize_in_place(40_000).unwrap();
     drop(block);
-    assert_eq!(heap.statistics().unwrap().used_blocks, 0);
+    assert_eq!(heap.status().unwrap().used_blocks, 0);
     let kept = heap.allocate(100).unwrap().into_offset();
     assert_eq!(kept, offset, "the whole heap was free");
     drop(heap.block(kept).unwrap());
     let told = heap.allocate(100).unwrap().publish().unwrap();
-    let statistics = heap.statistics().unwrap();
-    assert_eq!((statistics.used_blocks, statistics.published_blocks), (1, 1));
+    let status = heap.status().unwrap();
+    assert_eq!((status.used_blocks, status.published_blocks), (1, 1));
     heap.adopt(told).unwrap().free().unwrap();
     heap.close().unwrap();
     assert_eq!(kind(heap.allocate(1)), ErrorKind::Closed);
 }
 
 #[test]
-fn statistics_say_what_there_is() {
+fn status_says_what_there_is() {
     for strategy in HeapStrategy::ALL {
         let heap = heap(options(strategy, 64 << 10));
-        let empty = heap.statistics().unwrap();
+        let empty = heap.status().unwrap();
         assert_eq!((empty.used, empty.fragmentation(), empty.free_blocks), (0, 0.0, 1), "{strategy:?}");
         let blocks: Vec<u64> = (0..20).map(|_| heap.reserve(1000, 16).unwrap()).collect();
         blocks.iter().step_by(2).for_each(|offset| heap.free(*offset).unwrap());
-        let some = heap.statistics().unwrap();
+        let some = heap.status().unwrap();
         assert_eq!(some.used_blocks, 10);
         assert!(some.used >= 10_000 && some.fragmentation() > 0.0 && some.fragmentation() < 1.0);
         let words =
@@ -163,7 +163,7 @@ fn a_heap_fits_into_the_arena_that_it_asks_for() {
         for len in [1, 1000, 4096, 5 << 20] {
             let heap = heap(options(strategy, len));
             heap.check().unwrap();
-            assert!(heap.statistics().unwrap().len >= len);
+            assert!(heap.status().unwrap().len >= len);
         }
     }
 }
@@ -190,8 +190,8 @@ fn a_broken_index_is_mended() {
             heap.free(*offset).unwrap();
         }
         heap.check().unwrap();
-        let statistics = heap.statistics().unwrap();
-        assert_eq!((statistics.used_blocks, statistics.free_blocks, statistics.repairs), (0, 1, 1));
+        let status = heap.status().unwrap();
+        assert_eq!((status.used_blocks, status.free_blocks, status.repairs), (0, 1, 1));
     }
 }
 
@@ -260,7 +260,7 @@ fn of_equal_blocks_best_fit_takes_a_low_one() {
 #[test]
 fn the_last_free_block_is_one_of_all() {
     let heap = heap(HeapOptions::new(4096));
-    let all = heap.statistics().unwrap().largest_free as usize;
+    let all = heap.status().unwrap().largest_free as usize;
     let first = heap.reserve(1000, 16).unwrap();
     let second = heap.reserve(16, 16).unwrap();
     heap.free(first).unwrap();

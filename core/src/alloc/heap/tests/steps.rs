@@ -204,7 +204,7 @@ fn hostile(
     play(first, &mut live);
     changes.iter().for_each(corrupt);
     play(second, &mut live);
-    let _ = (heap.check(), heap.statistics(), heap.blocks(), heap.owners(), heap.reclaim());
+    let _ = (heap.check(), heap.status(), heap.blocks(), heap.owners(), heap.reclaim());
     assert!(around(&heap) == before, "bytes outside the heap changed");
 }
 

@@ -89,7 +89,7 @@ fn heaps_stay_whole_in_the_course_of_a_trace() {
             }
             blocks.iter().flatten().for_each(|(offset, _)| heap.free(*offset).unwrap());
             heap.check().unwrap();
-            let end = heap.statistics().unwrap();
+            let end = heap.status().unwrap();
             assert_eq!((end.used_blocks, end.free_blocks, end.repairs), (0, 1, 0), "{name} {strategy:?}");
         }
     }
