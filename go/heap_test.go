@@ -40,7 +40,7 @@ func made(t *testing.T) func(*shmkit.Block, error) *shmkit.Block {
 	}
 }
 
-func statusOf(t *testing.T, heap *shmkit.Heap) shmkit.HeapStatus {
+func heapStatusOf(t *testing.T, heap *shmkit.Heap) shmkit.HeapStatus {
 	t.Helper()
 	status, err := heap.Status()
 	succeed(t, err)
@@ -85,7 +85,7 @@ func TestBlocksAreAllocatedAndFreed(t *testing.T) {
 			if err != nil || len(numbers) != 6 {
 				t.Fatal(len(numbers), err)
 			}
-			status := statusOf(t, heap)
+			status := heapStatusOf(t, heap)
 			blocks, err := heap.Blocks()
 			succeed(t, err)
 			owners, err := heap.Owners()
@@ -99,7 +99,7 @@ func TestBlocksAreAllocatedAndFreed(t *testing.T) {
 			succeed(t, first.Free())
 			succeed(t, first.Free())
 			succeed(t, second.Free())
-			if status := statusOf(t, heap); status.UsedBlocks != 0 || status.Fragmentation() != 0 {
+			if status := heapStatusOf(t, heap); status.UsedBlocks != 0 || status.Fragmentation() != 0 {
 				t.Fatal(status)
 			}
 		})
@@ -260,7 +260,7 @@ func TestBlocksOfTheDeadAreAdoptedOrReclaimed(t *testing.T) {
 	if count, err := heap.Reclaim(); count != 1 || err != nil {
 		t.Fatal(count, err)
 	}
-	if status := statusOf(t, heap); status.UsedBlocks != 1 || status.Reclaimed != 1 {
+	if status := heapStatusOf(t, heap); status.UsedBlocks != 1 || status.Reclaimed != 1 {
 		t.Fatal(status)
 	}
 	succeed(t, block.Free())
@@ -292,7 +292,7 @@ func TestGoroutinesShareAHeap(t *testing.T) {
 		}()
 	}
 	done.Wait()
-	if status := statusOf(t, heap); status.UsedBlocks != 0 {
+	if status := heapStatusOf(t, heap); status.UsedBlocks != 0 {
 		t.Fatal(status)
 	}
 }

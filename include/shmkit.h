@@ -2640,8 +2640,9 @@ shmkit_status_t shmkit_pool_allocate(const shmkit_pool_t *pool,
                                      shmkit_pool_block_t *block,
                                      shmkit_error_t *error);
 
-// Takes a block if one is free or belongs to somebody who died, else answers WOULD_BLOCK. Never waits for one. Otherwise as
-// shmkit_pool_allocate.
+// Takes a block if one is free or belongs to somebody who died, else answers WOULD_BLOCK. Never waits for one. In a
+// pool of more than 512 blocks for each attached process, one may be missed for up to 10 ms that somebody frees while another
+// is looking at it. Otherwise as shmkit_pool_allocate.
 shmkit_status_t shmkit_pool_try_allocate(const shmkit_pool_t *pool,
                                          shmkit_pool_block_t *block,
                                          shmkit_error_t *error);

@@ -147,8 +147,9 @@ pub unsafe extern "C" fn shmkit_pool_allocate(
     }
 }
 
-/// Takes a block if one is free or belongs to somebody who died, else answers WOULD_BLOCK. Never waits for one. Otherwise as
-/// shmkit_pool_allocate.
+/// Takes a block if one is free or belongs to somebody who died, else answers WOULD_BLOCK. Never waits for one. In a
+/// pool of more than 512 blocks for each attached process, one may be missed for up to 10 ms that somebody frees while another
+/// is looking at it. Otherwise as shmkit_pool_allocate.
 ///
 /// # Safety
 /// `pool` is null or a handle; the other pointers are null or valid.

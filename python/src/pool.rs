@@ -68,7 +68,9 @@ impl Pool {
         }
     }
 
-    /// Takes a block if one is free or belongs to somebody who died; None if there is none. Raises ClosedError.
+    /// Takes a block if one is free or belongs to somebody who died; None if there is none. In a pool of more
+    /// than 512 blocks for each attached process, one may be missed for up to 10 ms that somebody frees while another is
+    /// looking at it. Raises ClosedError.
     fn try_allocate(slf: &Bound<'_, Self>) -> Result<Option<PoolBlock>> {
         let taken = slf.get().named().core.try_take()?;
         Ok(taken.map(|handle| PoolBlock::new(slf, handle)).transpose()?)
