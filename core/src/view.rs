@@ -18,6 +18,16 @@ use std::ptr::NonNull;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
 
+/// What the processor is told of bytes that it fetches.
+mod hint {
+    #[cfg(target_arch = "x86_64")]
+    pub use std::arch::x86_64::{_MM_HINT_ET0 as WRITE, _MM_HINT_T0 as READ};
+    #[cfg(not(target_arch = "x86_64"))]
+    pub const READ: i32 = 3;
+    #[cfg(not(target_arch = "x86_64"))]
+    pub const WRITE: i32 = 7;
+}
+
 /// A bounds-checked window on `len` bytes of shared memory.
 ///
 /// ```
@@ -146,13 +156,24 @@ impl<'a> SharedBytes<'a> {
     /// Asks the processor to fetch bytes that will be read soon. Any range will do: this is a hint.
     #[inline]
     pub(crate) fn prefetch(&self, offset: usize, len: usize) {
+        self.hint::<{ hint::READ }>(offset, len);
+    }
+
+    /// The same for bytes that will be written soon.
+    #[inline]
+    pub(crate) fn prefetch_for_write(&self, offset: usize, len: usize) {
+        self.hint::<{ hint::WRITE }>(offset, len);
+    }
+
+    #[inline]
+    fn hint<const HINT: i32>(&self, offset: usize, len: usize) {
         const LINE: usize = 64;
         for line in (0..len.min(4 * LINE)).step_by(LINE) {
             let place = self.base.as_ptr().wrapping_add(offset).wrapping_add(line);
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: every processor of this architecture has the instruction, which ignores addresses that are none.
+            // SAFETY: processors that lack one of the instructions do nothing, and so do all for addresses that are none.
             unsafe {
-                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
+                std::arch::x86_64::_mm_prefetch::<HINT>(place.cast());
             }
             #[cfg(not(target_arch = "x86_64"))]
             let _ = place;

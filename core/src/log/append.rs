@@ -32,6 +32,9 @@ use crate::protocol::signal;
 
 const OPERATION: &str = "append to log";
 
+/// Bytes that the processor is asked to fetch ahead of a writer: the commit waits for them.
+const AHEAD: usize = 1024;
+
 /// A claim: bytes of a segment that are this process's to fill.
 #[derive(Clone, Copy)]
 pub(super) struct Claim {
@@ -180,6 +183,7 @@ impl Inner {
                 match word.compare_exchange(0, claim, SeqCst, Acquire) {
                     Ok(_) => {
                         segment.ends_at(offset + need);
+                        segment.records().prefetch_for_write(offset + AHEAD, need);
                         self.pull_tail(segment, seen_tail, at + need as u64);
                         if offset == 0
                             && let Some(live) = segment.live()

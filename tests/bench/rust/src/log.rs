@@ -226,7 +226,7 @@ pub fn group_commit() {
             assert_eq!(unsafe { libc::fdatasync(file.as_raw_fd()) }, 0);
         }
     };
-    let round = |_| (processes(8, 400, ours), processes(1, 100, peer), processes(8, 400, peer));
+    let round = |_| (processes(8, 4000, ours), processes(1, 500, peer), processes(8, 4000, peer));
     let rounds: Vec<_> = (0..5).map(round).collect();
     let grouped = median(rounds.iter().map(|round| round.0));
     report("log.group_commit_8.rust.vs_fdatasync", grouped, median(rounds.iter().map(|round| round.1)));
