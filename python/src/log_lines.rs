@@ -4,7 +4,6 @@
 //! attributes, widths and the time; everything else is left to Python.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -159,7 +158,12 @@ impl _LineWriter {
                 Piece::Attribute(name, width) => {
                     put(&mut line, &text(&record.getattr(name.bind(py))?)?, *width);
                 }
-                Piece::Time(width) => put(&mut line, &self.time(record)?, *width),
+                Piece::Time(0) => self.put_time(record, &mut line)?,
+                Piece::Time(width) => {
+                    let mut time = String::new();
+                    self.put_time(record, &mut time)?;
+                    put(&mut line, &time, *width);
+                }
             }
         }
         self.append(py, kind, line.as_bytes())?;
@@ -192,43 +196,57 @@ impl _LineWriter {
     }
 
     /// `formatter.formatTime(record, formatter.datefmt)`, with the formatter asked once a second.
-    fn time(&self, record: &Bound<'_, PyAny>) -> Result<String> {
+    fn put_time(&self, record: &Bound<'_, PyAny>, line: &mut String) -> Result<()> {
         let py = record.py();
         let created: f64 = record.getattr(intern!(py, "created"))?.extract()?;
         let formatter = self.formatter.bind(py);
         let datefmt = formatter.getattr(intern!(py, "datefmt"))?;
-        let has_datefmt = datefmt.is_truthy()?;
+        let has_datefmt = !datefmt.is_none() && datefmt.is_truthy()?;
         let now = created.floor() as i64;
-        let known = {
-            let second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
-            (second.0 == now).then(|| second.1.clone())
-        };
-        let mut shown = match known {
-            Some(known) => known,
-            None => {
-                let format = match has_datefmt {
-                    true => datefmt,
-                    false => formatter.getattr(intern!(py, "default_time_format"))?,
-                };
-                let time = formatter.call_method1(intern!(py, "converter"), (created,))?;
-                let strftime = py.import(intern!(py, "time"))?.getattr(intern!(py, "strftime"))?;
-                let shown: String = strftime.call1((format, time))?.extract()?;
-                *self.second.lock().unwrap_or_else(PoisonError::into_inner) = (now, shown.clone());
-                shown
+        let begin = line.len();
+        if !self.put_second(now, line) {
+            let format = match has_datefmt {
+                true => datefmt,
+                false => formatter.getattr(intern!(py, "default_time_format"))?,
+            };
+            let time = formatter.call_method1(intern!(py, "converter"), (created,))?;
+            let strftime = py.import(intern!(py, "time"))?.getattr(intern!(py, "strftime"))?;
+            let shown: String = strftime.call1((format, time))?.extract()?;
+            line.push_str(&shown);
+            *self.second.lock().unwrap_or_else(PoisonError::into_inner) = (now, shown);
+        }
+        if has_datefmt {
+            return Ok(());
+        }
+        let format = formatter.getattr(intern!(py, "default_msec_format"))?;
+        if format.is_none() || !format.is_truthy()? {
+            return Ok(());
+        }
+        let milliseconds: f64 = record.getattr(intern!(py, "msecs"))?.extract()?;
+        match format.extract::<&str>()? {
+            "%s,%03d" if (0.0..1000.0).contains(&milliseconds) => {
+                let number = milliseconds as u32;
+                let digits = [number / 100, number / 10 % 10, number % 10];
+                line.push(',');
+                line.extend(digits.map(|digit| char::from(b'0' + digit as u8)));
             }
-        };
-        if !has_datefmt {
-            let format = formatter.getattr(intern!(py, "default_msec_format"))?;
-            if format.is_truthy()? {
-                let milliseconds: f64 = record.getattr(intern!(py, "msecs"))?.extract()?;
-                if format.extract::<&str>()? == "%s,%03d" {
-                    let _ = write!(shown, ",{:03}", milliseconds as i64);
-                } else {
-                    shown = format.rem((shown, milliseconds))?.extract()?;
-                }
+            _ => {
+                let shown: String = format.rem((&line[begin..], milliseconds))?.extract()?;
+                line.truncate(begin);
+                line.push_str(&shown);
             }
         }
-        Ok(shown)
+        Ok(())
+    }
+
+    /// Puts this second in, if it is the one that was shown last.
+    fn put_second(&self, now: i64, line: &mut String) -> bool {
+        let second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = second.0 == now;
+        if is_known {
+            line.push_str(&second.1);
+        }
+        is_known
     }
 }
 
