@@ -124,6 +124,13 @@ class Actor:
         return f"status {status}, {self._errors.read().decode(errors='replace').strip()!r}"
 
 
+def expect_ok(actor: Actor, line: str) -> dict[str, str]:
+    """What the answer to a request says, which must be a good one."""
+    answer = actor.ask(line)
+    assert answer.status == "ok", answer
+    return answer.fields
+
+
 def _prepare(unprivileged: bool) -> None:
     # Who is refused a longer file is told so, and not killed.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -5,7 +5,7 @@ import struct
 import time
 
 import pytest
-from conformance.actor import Actor, command
+from conformance.actor import Actor, command, expect_ok
 
 KILLS = 15
 #: Small, so that the victim often dies between two additions as well as within one.
@@ -159,9 +159,3 @@ def kill_while_borrowing(victim: Borrower, others: list[Borrower]) -> None:
     for _ in range(20):
         for other in others:
             other.go_on(0.001)
-
-
-def expect_ok(actor: Actor, line: str) -> dict[str, str]:
-    answer = actor.ask(line)
-    assert answer.status == "ok", answer
-    return answer.fields

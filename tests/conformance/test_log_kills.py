@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conformance.actor import Actor, Answer, command
+from conformance.actor import Actor, command, expect_ok
 
 KILLS = 12
 BATCH = 20
@@ -40,12 +40,6 @@ class Writer:
         assert answer.status == "ok", answer
         self.done += BATCH
         return True
-
-
-def expect_ok(actor: Actor, line: str) -> dict[str, str]:
-    answer: Answer = actor.ask(line)
-    assert answer.status == "ok", answer
-    return answer.fields
 
 
 @pytest.mark.parametrize("durability", ["none", "group"])

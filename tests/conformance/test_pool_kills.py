@@ -9,7 +9,7 @@ import random
 import time
 
 import pytest
-from conformance.actor import Actor, command
+from conformance.actor import Actor, command, expect_ok
 
 KILLS = 15
 #: Long enough that all are at work at the same time, and that the victim dies in the middle.
@@ -109,9 +109,3 @@ def take_what_lies_about(keeper: Actor) -> None:
             expect_ok(keeper, command("pool_free", h="p", block=answer.fields["block"]))
         else:
             assert answer.fields["kind"] in ("StaleHandle", "InvalidBlock"), answer
-
-
-def expect_ok(actor: Actor, line: str) -> dict[str, str]:
-    answer = actor.ask(line)
-    assert answer.status == "ok", answer
-    return answer.fields

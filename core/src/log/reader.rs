@@ -343,17 +343,9 @@ impl LogReader {
                 }
                 Some((Seen::Record { len }, span)) => {
                     segment.records().prefetch(offset + AHEAD, span);
-                    let header = recovery::header(&segment, offset)?;
-                    let start = record::checksum_start(
-                        len,
-                        header.kind,
-                        header.time_ns,
-                        segment.base + offset as u64,
-                    );
-                    let checksum = segment.checksum(start, offset + LOG_RECORD_HEADER_SIZE, len)?;
-                    if checksum != header.checksum {
+                    let Some(header) = recovery::intact_header(&segment, offset, len)? else {
                         return self.pass_corrupted(&segment, offset);
-                    }
+                    };
                     self.position += span as u64;
                     let (kind, time_ns) = (header.kind, header.time_ns);
                     return Ok(Step::Record(LogRecord { segment, offset, len, kind, time_ns }));

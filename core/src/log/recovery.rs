@@ -153,17 +153,18 @@ fn look(segment: &SegmentMap, at: usize) -> Result<Look> {
 
 /// Whether the record at this offset has the checksum that it says.
 pub(super) fn is_intact(segment: &SegmentMap, at: usize, len: usize) -> Result<bool> {
-    let header = header(segment, at)?;
-    let position = segment.base + at as u64;
-    let start = record::checksum_start(len, header.kind, header.time_ns, position);
-    Ok(segment.checksum(start, at + size_of::<LogRecordHeader>(), len)? == header.checksum)
+    Ok(intact_header(segment, at, len)?.is_some())
 }
 
-/// A copy of a record's header.
-pub(super) fn header(segment: &SegmentMap, at: usize) -> Result<LogRecordHeader> {
+/// A copy of a record's header, if the record has the checksum that it says.
+#[inline]
+pub(super) fn intact_header(segment: &SegmentMap, at: usize, len: usize) -> Result<Option<LogRecordHeader>> {
     let mut header = <LogRecordHeader as bytemuck::Zeroable>::zeroed();
     segment.records().read_at(at, bytemuck::bytes_of_mut(&mut header))?;
-    Ok(header)
+    let position = segment.base + at as u64;
+    let start = record::checksum_start(len, header.kind, header.time_ns, position);
+    let checksum = segment.checksum(start, at + size_of::<LogRecordHeader>(), len)?;
+    Ok((checksum == header.checksum).then_some(header))
 }
 
 /// The next offset behind `at`, and before `until`, where a good record stands.

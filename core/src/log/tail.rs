@@ -15,13 +15,7 @@ use crate::layout::LOG_TAIL_LAG;
 impl Inner {
     /// Moves the tail to the end of a claim, unless it is near: `seen` is where it was before.
     #[inline]
-    pub(super) fn pull_tail(&self, segment: &SegmentMap, seen: u64, end: u64) {
-        if end.wrapping_sub(seen) >= LOG_TAIL_LAG || end >= segment.end() {
-            self.pull_tail_to(segment, seen, end);
-        }
-    }
-
-    fn pull_tail_to(&self, segment: &SegmentMap, mut seen: u64, end: u64) {
+    pub(super) fn pull_tail(&self, segment: &SegmentMap, mut seen: u64, end: u64) {
         let tail = &self.control.words().tail;
         while seen < end && (end - seen >= LOG_TAIL_LAG || end >= segment.end()) {
             match tail.compare_exchange_weak(seen, end, SeqCst, Acquire) {
@@ -33,7 +27,10 @@ impl Inner {
 
     /// A position that no committed record goes beyond.
     pub(super) fn limit(&self) -> u64 {
-        let tail = self.control.words().tail.load(SeqCst);
+        self.limit_behind(self.control.words().tail.load(SeqCst))
+    }
+
+    fn limit_behind(&self, tail: u64) -> u64 {
         let segment_end = self.control.base_of(tail).saturating_add(self.control.capacity());
         tail.saturating_add(LOG_TAIL_LAG).min(segment_end)
     }
@@ -42,7 +39,7 @@ impl Inner {
     pub(super) fn end(&self) -> u64 {
         let mut at = self.control.words().tail.load(SeqCst);
         // Not further: who appends is faster than we are.
-        let limit = self.limit();
+        let limit = self.limit_behind(at);
         let Ok(Some(segment)) = self.segment_at(at, "find end of log") else { return at };
         while let Some(offset) = segment.offset_of(at).filter(|_| at < limit) {
             let word = segment.word(offset).map_or(0, |word| word.load(Acquire));
